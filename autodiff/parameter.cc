@@ -1,0 +1,59 @@
+#include "autodiff/parameter.h"
+
+#include <fmt/format.h>
+
+#include <cstring>
+
+#include "autodiff/tape_state.h"
+
+namespace tapestry {
+
+Var Parameter::on(const Var& x) const {
+  if (!built())
+    throw ArgumentError(fmt::format("parameter '{}' has no value yet: build the model first", cell_->name));
+  detail::TapeState* tape = x.tape();
+  if (tape == nullptr || !trainable()) return x.constant(cell_->value);
+  if (tape->generation != x.generation())
+    throw ArgumentError(fmt::format("parameter '{}': the tape of this input is gone", cell_->name));
+  return Var(cell_->value, x.context(), tape, x.generation(), tape->parameter_leaf(cell_));
+}
+
+void Buffer::update(const Var& x, Tensor next, const Location& where) const {
+  if (next.shape() != shape() || next.dtype() != value().dtype())
+    fail<ShapeError>(where, "buffer", fmt::format("'{}' is {}, its update is {}", name(), to_string(shape()), to_string(next.shape())));
+  if (x.tape() == nullptr) return;
+  for (detail::QueuedBuffer& queued : x.tape()->queue)
+    if (queued.cell == cell_) {
+      queued.next = std::move(next);
+      return;
+    }
+  x.tape()->queue.push_back({cell_, std::move(next)});
+}
+
+void flatten(const std::vector<std::shared_ptr<detail::Cell>>& cells) {
+  constexpr std::int64_t kAlignment = 64;
+  for (DType dtype : {DType::float32, DType::float64, DType::int64}) {
+    const std::int64_t step = kAlignment / static_cast<std::int64_t>(dtype_bytes(dtype));
+    const auto padded = [&](const Tensor& value) { return (value.size() + step - 1) / step * step; };
+    std::int64_t total = 0;
+    const Tensor* first = nullptr;
+    for (const auto& cell : cells)
+      if (cell->value && cell->value.dtype() == dtype) {
+        total += padded(cell->value);
+        if (first == nullptr) first = &cell->value;
+      }
+    if (first == nullptr) continue;
+    Tensor flat = first->like(Shape{total});
+    std::memset(flat.raw(), 0, flat.bytes());
+    std::int64_t offset = 0;
+    for (const auto& cell : cells) {
+      if (!cell->value || cell->value.dtype() != dtype) continue;
+      Tensor view = flat.view(offset, cell->value.shape());
+      std::memcpy(view.raw(), cell->value.raw(), view.bytes());
+      offset += padded(view);
+      cell->value = std::move(view);
+    }
+  }
+}
+
+}  // namespace tapestry

@@ -1,0 +1,73 @@
+// The state of a layer: cells with an identity of their own. Copying a Parameter copies its numbers into a new cell,
+// moving it keeps the cell; optimizers and tapes hold the cell itself.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "autodiff/var.h"
+
+namespace tapestry {
+
+namespace detail {
+struct Cell {
+  std::string name;        // dotted path once the model is built, such as "2.weight"
+  Tensor value;            // nothing before the model is built
+  bool trainable = true;
+};
+}  // namespace detail
+
+class StateCell {
+ public:
+  StateCell(const StateCell& other) : cell_(std::make_shared<detail::Cell>(*other.cell_)) {
+    cell_->value = other.cell_->value.clone();
+  }
+  StateCell(StateCell&& other) noexcept : cell_(std::exchange(other.cell_, nullptr)) {}
+  StateCell& operator=(StateCell other) noexcept {
+    cell_.swap(other.cell_);
+    return *this;
+  }
+
+  const std::string& name() const { return cell_->name; }
+  const Tensor& value() const { return cell_->value; }
+  // Makes `value` the cell's own tensor (a copy when somebody else holds its memory), whatever was there before.
+  void set(Tensor value) { cell_->value = value.block().unique() ? std::move(value) : value.clone(); }
+  // Overwrites the numbers; ShapeError when shape or type differ.
+  void assign(const Tensor& value) { cell_->value.assign(value); }
+  const Shape& shape() const { return cell_->value.shape(); }
+  bool built() const { return static_cast<bool>(cell_->value); }
+  const std::shared_ptr<detail::Cell>& cell() const { return cell_; }
+
+ protected:
+  explicit StateCell(bool trainable) : cell_(std::make_shared<detail::Cell>()) { cell_->trainable = trainable; }
+  std::shared_ptr<detail::Cell> cell_;
+};
+
+// A trained tensor.
+class Parameter : public StateCell {
+ public:
+  Parameter() : StateCell(true) {}
+  bool trainable() const { return cell_->trainable; }
+  void freeze(bool frozen = true) { cell_->trainable = !frozen; }
+  // The parameter as an input of the computation that `x` belongs to. On a tape it is one leaf however often it is
+  // asked for, so that the gradients of all its uses add up; a frozen one is a constant.
+  // ArgumentError, which names the parameter, before the model is built.
+  Var on(const Var& x) const;
+};
+
+// A tensor that is saved with the model but not trained, such as a running mean.
+class Buffer : public StateCell {
+ public:
+  Buffer() : StateCell(false) {}
+  // Queues `next` as the buffer's value: it is committed when an optimizer takes the gradients, or by tape.commit().
+  // Without a tape nothing is queued. ShapeError when the shapes differ.
+  void update(const Var& x, Tensor next, const Location& where = {}) const;
+};
+
+// Moves the tensors of `cells` into one block, in order, each aligned to 64 bytes; cells keep their identity.
+// Cells of different types get one block a type.
+void flatten(const std::vector<std::shared_ptr<detail::Cell>>& cells);
+
+}  // namespace tapestry

@@ -1,0 +1,136 @@
+#include "autodiff/record.h"
+
+#include <cstring>
+
+#include "autodiff/tape_state.h"
+#include "kernels/elementwise.h"
+#include "kernels/reduce.h"
+
+namespace tapestry {
+namespace {
+
+void add_to(const kernels::Device& device, const Tensor& x, Tensor& y) {
+  visit_floating("gradient", y.dtype(),
+                 [&]<class T>(T) { kernels::accumulate(device, x.span<T>(), y.span<T>()); });
+}
+
+}  // namespace
+
+bool GradSlots::wants(int input) const { return tape_->input(tape_->nodes[static_cast<std::size_t>(node_)], input) >= 0; }
+
+Tensor GradSlots::overwrite(int input) const {
+  const std::int32_t target = tape_->input(tape_->nodes[static_cast<std::size_t>(node_)], input);
+  if (target < 0) return {};
+  Tensor& gradient = tape_->gradient(target);
+  if (!gradient) return gradient = tape_->new_gradient(target);
+  tape_->scratch.push_back({target, gradient.like()});
+  return tape_->scratch.back().tensor;
+}
+
+GradSlot GradSlots::slot(int input) const {
+  const std::int32_t target = tape_->input(tape_->nodes[static_cast<std::size_t>(node_)], input);
+  if (target < 0) return {};
+  Tensor& gradient = tape_->gradient(target);
+  if (!gradient) return {gradient = tape_->new_gradient(target), false};
+  // Memory that came in through pass() may be seen by others, but never a leaf's own.
+  const bool own = tape_->nodes[static_cast<std::size_t>(target)].closure == nullptr || gradient.block().unique();
+  if (!own) gradient = gradient.clone();
+  return {gradient, true};
+}
+
+Tensor GradSlots::add(int input) const {
+  GradSlot slot = this->slot(input);
+  if (slot && !slot.accumulate) std::memset(slot.tensor.raw(), 0, slot.tensor.bytes());
+  return slot.tensor;
+}
+
+void GradSlots::pass(int input, const Tensor& gradient) const {
+  const std::int32_t target = tape_->input(tape_->nodes[static_cast<std::size_t>(node_)], input);
+  if (target < 0) return;
+  const detail::Node& node = tape_->nodes[static_cast<std::size_t>(target)];
+  if (!tape_->gradient(target) && node.closure != nullptr) {
+    tape_->gradient(target) = gradient.reshape(node.shape);
+    return;
+  }
+  GradSlot slot = this->slot(input);
+  if (slot.accumulate) return add_to(tape_->context->device, gradient, slot.tensor);
+  std::memcpy(slot.tensor.raw(), gradient.raw(), gradient.bytes());
+}
+
+namespace detail {
+
+void TapeState::merge_scratch() {
+  for (Scratch& entry : scratch) {
+    Tensor& gradient = this->gradient(entry.node);
+    if (nodes[static_cast<std::size_t>(entry.node)].closure != nullptr && !gradient.block().unique()) gradient = gradient.clone();
+    add_to(context->device, entry.tensor, gradient);
+  }
+  scratch.clear();
+}
+
+TapeState* common_tape(const char* op, std::initializer_list<InputRef> inputs, const Location& where) {
+  TapeState* tape = nullptr;
+  ContextState* context = nullptr;
+  bool wanted = false;
+  for (const InputRef& input : inputs) {
+    const Var& var = *input.var;
+    if (!var.value()) fail<ArgumentError>(where, op, "an input holds nothing");
+    if (context != nullptr && var.context() != context) fail<ArgumentError>(where, op, "the inputs belong to two contexts");
+    context = var.context();
+    if (var.tape() == nullptr) continue;
+    if (var.tape()->generation != var.generation()) fail<ArgumentError>(where, op, "the tape of an input is gone");
+    if (tape != nullptr && var.tape() != tape) fail<ArgumentError>(where, op, "the inputs belong to two tapes");
+    tape = var.tape();
+    wanted = wanted || var.requires_grad();
+  }
+  if (wanted && tape->spent) fail<ArgumentError>(where, op, "backward() has been called on this tape: it takes no more ops");
+  return wanted ? tape : nullptr;
+}
+
+void* closure_space(TapeState* tape, std::size_t bytes, std::size_t alignment) { return tape->reserve(bytes, alignment); }
+
+namespace {
+void check_finite(const char* op, const Tensor& y, const kernels::Device& device, const Location& where) {
+  if (y.dtype() == DType::int64) return;
+  visit_floating(op, y.dtype(), [&]<class T>(T) {
+    if (!kernels::all_finite(device, y.span<T>())) fail<NumericError>(where, op, "the result holds a NaN or an infinity");
+  });
+}
+}  // namespace
+
+Var append(TapeState* tape, const char* op, Tensor y, std::initializer_list<InputRef> inputs, const Location& where,
+           void* closure, const ClosureOps* ops) {
+  const auto first = static_cast<std::uint32_t>(tape->inputs.size());
+  for (const InputRef& input : inputs) tape->inputs.push_back(input.var->node());
+  tape->nodes.push_back({op, where, closure, ops, y.shape(), y.dtype(), first, static_cast<std::uint32_t>(inputs.size())});
+  if (tape->context->options.trace) tape->trace(tape->nodes.back(), false);
+  if (tape->options.check_finite) check_finite(op, y, tape->context->device, where);
+  return Var(std::move(y), tape->context.get(), tape, tape->generation, static_cast<std::int32_t>(tape->nodes.size()) - 1);
+}
+
+Var untaped(const char* op, Tensor y, std::initializer_list<InputRef> inputs, const Location& where) {
+  TapeState* tape = nullptr;
+  for (const InputRef& input : inputs)
+    if (input.var->tape() != nullptr) tape = input.var->tape();
+  const Var& first = *inputs.begin()->var;
+  if (tape != nullptr && tape->options.check_finite) check_finite(op, y, tape->context->device, where);
+  return Var(std::move(y), first.context(), tape, tape == nullptr ? 0 : tape->generation, -1);
+}
+
+}  // namespace detail
+
+std::uint64_t random_stream(const Var& x) {
+  if (x.tape() == nullptr) return 0;
+  return x.tape()->options.step << 32 | static_cast<std::uint64_t>(x.tape()->nodes.size() + 1);
+}
+
+const kernels::Device& Var::device() const {
+  if (context_ == nullptr) throw ArgumentError("this Var holds nothing");
+  return context_->device;
+}
+
+Var Var::detach() const { return constant(value_); }
+
+Var Var::constant(Tensor value) const { return Var(std::move(value), context_, tape_, generation_, -1); }
+
+}  // namespace tapestry

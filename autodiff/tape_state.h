@@ -1,0 +1,79 @@
+// Inside of Tape, record and Gradients; not part of the public interface.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <memory>
+#include <vector>
+
+#include "autodiff/context_state.h"
+#include "autodiff/gradients.h"
+#include "autodiff/record.h"
+#include "autodiff/tape.h"
+
+namespace tapestry::detail {
+
+struct Node {
+  const char* op;
+  Location where;
+  void* closure;  // nullptr for a leaf, and once it has run
+  const ClosureOps* ops;
+  Shape shape;
+  DType dtype;
+  std::uint32_t first_input, inputs;  // in TapeState::inputs
+};
+
+struct Leaf {
+  std::int32_t node;
+  std::int32_t parameter;  // in TapeState::parameters, -1 for a variable
+  Tensor value;            // as it was recorded
+  std::uint32_t version;
+};
+
+struct QueuedBuffer { std::shared_ptr<Cell> cell; Tensor next; };
+
+// Gradients of all parameters that share a block lie in one block, at the same offsets.
+struct GradientBlock { Block values; Tensor gradients; };
+
+struct TapeState {
+  // Made ready for a run of `context`; and back to rest once Tape and Gradients have let go.
+  void begin(std::shared_ptr<ContextState> context, TapeOptions options);
+  void release() noexcept;  // one owner less
+  void clear_nodes() noexcept;
+
+  Tensor& gradient(std::int32_t node) { return gradients[static_cast<std::size_t>(node)]; }
+  std::int32_t input(const Node& node, int index) const { return inputs[node.first_input + static_cast<std::size_t>(index)]; }
+  Tensor new_gradient(std::int32_t node);
+  Tensor parameter_gradient(const Tensor& value);
+  std::int32_t parameter_leaf(const std::shared_ptr<Cell>& cell);
+  void* reserve(std::size_t bytes, std::size_t alignment);
+  void merge_scratch();
+  void trace(const Node& node, bool backward);
+
+  std::shared_ptr<ContextState> context;
+  TapeOptions options;
+  std::uint32_t generation = 0;
+  int owners = 0;
+  bool spent = false;
+
+  std::vector<Node> nodes;
+  std::vector<std::int32_t> inputs;  // node numbers, -1 for constants
+  std::vector<Leaf> leaves;
+  std::vector<std::int32_t> leaf_of_node;  // filled by backward: node -> leaf number + 1
+  std::vector<ParameterGradient> parameters;
+  std::vector<std::int32_t> parameter_leaves;  // parameter number -> leaf number
+  std::vector<std::int32_t> parameter_table;  // open addressing: parameter number + 1, by cell address
+  std::vector<QueuedBuffer> queue;
+
+  std::vector<Tensor> gradients;  // by node, during and (for leaves) after backward
+  std::vector<GradientBlock> gradient_blocks;
+  struct Scratch { std::int32_t node; Tensor tensor; };
+  std::vector<Scratch> scratch;
+
+  struct Page { std::unique_ptr<std::byte[]> bytes; std::size_t size; };
+  std::vector<Page> pages;  // closures
+  std::size_t page = 0, used = 0;
+  std::chrono::steady_clock::time_point last_event;
+};
+
+}  // namespace tapestry::detail

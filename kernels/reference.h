@@ -1,0 +1,6 @@
+// Plain loops that say what every kernel means: the fp64 path of all ops, and what the tests hold the kernels against.
+#pragma once
+
+#include "kernels/reference/elementwise.h"
+#include "kernels/reference/matmul.h"
+#include "kernels/reference/reduce.h"

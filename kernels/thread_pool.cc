@@ -1,0 +1,115 @@
+#include "kernels/thread_pool.h"
+
+#include <chrono>
+#include <string>
+#include <system_error>
+#include <utility>
+
+#include "kernels/error.h"
+
+namespace tapestry {
+namespace {
+
+void relax() {
+#if defined(__x86_64__) || defined(__i386__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  asm volatile("yield");
+#endif
+}
+
+// Spins until done() or for about 30 microseconds; says whether done() came true.
+template <class Done>
+bool spin(const Done& done) {
+  const auto end = std::chrono::steady_clock::now() + std::chrono::microseconds(30);
+  do {
+    for (int i = 0; i < 64; ++i) {
+      if (done()) return true;
+      relax();
+    }
+  } while (std::chrono::steady_clock::now() < end);
+  return done();
+}
+
+}  // namespace
+
+ThreadPool::ThreadPool(int threads) {
+  if (threads < 1 || threads > 1024)
+    throw ArgumentError("thread pool: threads must be from 1 to 1024, got " + std::to_string(threads));
+  counters_ = std::make_unique<Counter[]>(static_cast<std::size_t>(threads));
+  workers_.reserve(static_cast<std::size_t>(threads) - 1);
+  try {
+    for (int index = 1; index < threads; ++index) workers_.emplace_back([this, index] { work(index); });
+  } catch (const std::system_error& error) {
+    stop();
+    throw EnvironmentError("thread pool: cannot start " + std::to_string(threads) + " threads: " + error.what());
+  }
+}
+
+ThreadPool::~ThreadPool() { stop(); }
+
+void ThreadPool::stop() {
+  ending_ = true;
+  epoch_.fetch_add(1);
+  epoch_.notify_all();
+  for (std::thread& worker : workers_) worker.join();
+  workers_.clear();
+}
+
+void ThreadPool::claim(int index) {
+  std::uint64_t ran = 0;
+  for (std::size_t chunk; (chunk = next_.fetch_add(1, std::memory_order_relaxed)) < chunks_; ++ran) {
+    if (failed_.load(std::memory_order_relaxed)) continue;
+    try {
+      (*body_)(chunk);
+    } catch (...) {
+      if (!failed_.exchange(true)) failure_ = std::current_exception();
+    }
+  }
+  counters_[static_cast<std::size_t>(index)].chunks.fetch_add(ran, std::memory_order_relaxed);
+}
+
+void ThreadPool::work(int index) {
+  std::uint32_t seen = 0;
+  for (;;) {
+    if (!spin([&] { return epoch_.load(std::memory_order_acquire) != seen; })) {
+      sleepers_.fetch_add(1);
+      epoch_.wait(seen);
+      sleepers_.fetch_sub(1);
+    }
+    seen = epoch_.load(std::memory_order_acquire);
+    if (ending_) return;
+    if ((gate_.fetch_add(1, std::memory_order_acq_rel) & kOpen) != 0) claim(index);
+    gate_.fetch_sub(1, std::memory_order_acq_rel);
+  }
+}
+
+void ThreadPool::run(std::size_t chunks, FunctionRef<void(std::size_t)> body) {
+  if (chunks <= 1 || workers_.empty() || busy_.exchange(true, std::memory_order_acquire)) {
+    for (std::size_t chunk = 0; chunk < chunks; ++chunk) body(chunk);
+    return;
+  }
+  body_ = &body;
+  chunks_ = chunks;
+  failed_ = false;
+  next_.store(0, std::memory_order_relaxed);
+  gate_.fetch_or(kOpen, std::memory_order_acq_rel);
+  epoch_.fetch_add(1);
+  if (sleepers_.load() != 0) epoch_.notify_all();
+  claim(0);
+  gate_.fetch_and(~kOpen, std::memory_order_acq_rel);
+  const auto empty = [&] { return gate_.load(std::memory_order_acquire) == 0; };
+  while (!spin(empty)) std::this_thread::yield();
+  const std::exception_ptr failure = std::exchange(failure_, nullptr);
+  busy_.store(false, std::memory_order_release);
+  if (failure) std::rethrow_exception(failure);
+}
+
+std::vector<std::uint64_t> ThreadPool::chunks_by_thread() const {
+  std::vector<std::uint64_t> counts;
+  for (int index = 0; index < threads(); ++index)
+    counts.push_back(counters_[static_cast<std::size_t>(index)].chunks.load(std::memory_order_relaxed));
+  return counts;
+}
+
+}  // namespace tapestry

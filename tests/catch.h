@@ -1,0 +1,13 @@
+// Catch2 2 and 3 behind one face.
+#pragma once
+
+#include <string>
+
+#if __has_include(<catch2/catch_all.hpp>)
+#include <catch2/catch_all.hpp>
+using Catch::Approx;
+inline auto contains(const std::string& text) { return Catch::Matchers::ContainsSubstring(text); }
+#else
+#include <catch2/catch.hpp>
+inline auto contains(const std::string& text) { return Catch::Matchers::Contains(text); }
+#endif
