@@ -31,9 +31,9 @@ struct ContextOptions {
   int threads = 0;  // 0: $TAPESTRY_THREADS, else the CPUs that this process may use
   Precision precision = Precision::highest;
   std::uint64_t seed = 0;
-  std::optional<Target> target = std::nullopt;              // nothing: $TAPESTRY_TARGET, else the best one
-  std::function<void(std::string_view)> warn = nullptr;     // what a user should know; nothing: a line on stderr
-  std::function<void(const TraceEvent&)> trace = nullptr;   // called for each op of a tape
+  std::optional<Target> target = std::nullopt;             // nothing: $TAPESTRY_TARGET, else the best one
+  std::function<void(std::string_view)> warn = nullptr;    // what a user should know; nothing: a line on stderr
+  std::function<void(const TraceEvent&)> trace = nullptr;  // called for each op of a tape
 };
 
 namespace detail {

@@ -86,7 +86,8 @@ GradcheckResult gradcheck(Context& context, const Function& f, std::vector<Tenso
         ++result.entries;
         if (error <= result.worst) continue;  // a NaN goes on
         result.worst = std::isnan(error) ? INFINITY : error;
-        result.message = fmt::format("input {} element {} (x = {}), direction {}: analytic {}, numeric {}", k, j, x, d, found, numeric);
+        result.message = fmt::format("input {} element {} (x = {}), direction {}: analytic {}, numeric {}", k, j, x, d,
+                                     found, numeric);
       }
     }
   result.passed = result.worst <= 1;

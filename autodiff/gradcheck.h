@@ -28,7 +28,7 @@ struct GradcheckResult {
 // Compares the derivatives of y = f(inputs) from the tape with (8 (y(x+h) - y(x-h)) - (y(x+2h) - y(x-2h))) / 12h, for
 // every element of every input (all float64) and every element of y, or 8 random combinations of y's elements where the
 // Jacobian has more than 4096 entries. f must be the same function at every call; keep inputs away from its kinks.
-GradcheckResult gradcheck(Context& context, const std::function<Var(std::span<const Var>)>& f, std::vector<Tensor> inputs,
-                          GradcheckOptions options = {});
+GradcheckResult gradcheck(Context& context, const std::function<Var(std::span<const Var>)>& f,
+                          std::vector<Tensor> inputs, GradcheckOptions options = {});
 
 }  // namespace tapestry

@@ -9,8 +9,7 @@
 namespace tapestry {
 
 Var Parameter::on(const Var& x) const {
-  if (!built())
-    throw ArgumentError(fmt::format("parameter '{}' has no value yet: build the model first", cell_->name));
+  if (!built()) throw ArgumentError(fmt::format("parameter '{}' has no value yet: build the model first", cell_->name));
   detail::TapeState* tape = x.tape();
   if (tape == nullptr || !trainable()) return x.constant(cell_->value);
   if (tape->generation != x.generation())
@@ -20,7 +19,8 @@ Var Parameter::on(const Var& x) const {
 
 void Buffer::update(const Var& x, Tensor next, const Location& where) const {
   if (next.shape() != shape() || next.dtype() != value().dtype())
-    fail<ShapeError>(where, "buffer", fmt::format("'{}' is {}, its update is {}", name(), to_string(shape()), to_string(next.shape())));
+    fail<ShapeError>(where, "buffer",
+                     fmt::format("'{}' is {}, its update is {}", name(), to_string(shape()), to_string(next.shape())));
   if (x.tape() == nullptr) return;
   for (detail::QueuedBuffer& queued : x.tape()->queue)
     if (queued.cell == cell_) {

@@ -13,8 +13,8 @@ namespace tapestry {
 
 namespace detail {
 struct Cell {
-  std::string name;        // dotted path once the model is built, such as "2.weight"
-  Tensor value;            // nothing before the model is built
+  std::string name;  // dotted path once the model is built, such as "2.weight"
+  Tensor value;      // nothing before the model is built
   bool trainable = true;
 };
 }  // namespace detail

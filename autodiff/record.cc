@@ -10,13 +10,18 @@ namespace tapestry {
 namespace {
 
 void add_to(const kernels::Device& device, const Tensor& x, Tensor& y) {
-  visit_floating("gradient", y.dtype(),
-                 [&]<class T>(T) { kernels::accumulate(device, x.span<T>(), y.span<T>()); });
+  visit_floating("gradient", y.dtype(), [&]<class T>(T) { kernels::accumulate(device, x.span<T>(), y.span<T>()); });
 }
 
 }  // namespace
 
-bool GradSlots::wants(int input) const { return tape_->input(tape_->nodes[static_cast<std::size_t>(node_)], input) >= 0; }
+bool GradSlots::has(int input) const {
+  return static_cast<std::uint32_t>(input) < tape_->nodes[static_cast<std::size_t>(node_)].inputs;
+}
+
+bool GradSlots::wants(int input) const {
+  return tape_->input(tape_->nodes[static_cast<std::size_t>(node_)], input) >= 0;
+}
 
 Tensor GradSlots::overwrite(int input) const {
   const std::int32_t target = tape_->input(tape_->nodes[static_cast<std::size_t>(node_)], input);
@@ -62,7 +67,8 @@ namespace detail {
 void TapeState::merge_scratch() {
   for (Scratch& entry : scratch) {
     Tensor& gradient = this->gradient(entry.node);
-    if (nodes[static_cast<std::size_t>(entry.node)].closure != nullptr && !gradient.block().unique()) gradient = gradient.clone();
+    if (nodes[static_cast<std::size_t>(entry.node)].closure != nullptr && !gradient.block().unique())
+      gradient = gradient.clone();
     add_to(context->device, entry.tensor, gradient);
   }
   scratch.clear();
@@ -75,7 +81,8 @@ TapeState* common_tape(const char* op, std::initializer_list<InputRef> inputs, c
   for (const InputRef& input : inputs) {
     const Var& var = *input.var;
     if (!var.value()) fail<ArgumentError>(where, op, "an input holds nothing");
-    if (context != nullptr && var.context() != context) fail<ArgumentError>(where, op, "the inputs belong to two contexts");
+    if (context != nullptr && var.context() != context)
+      fail<ArgumentError>(where, op, "the inputs belong to two contexts");
     context = var.context();
     if (var.tape() == nullptr) continue;
     if (var.tape()->generation != var.generation()) fail<ArgumentError>(where, op, "the tape of an input is gone");
@@ -83,17 +90,21 @@ TapeState* common_tape(const char* op, std::initializer_list<InputRef> inputs, c
     tape = var.tape();
     wanted = wanted || var.requires_grad();
   }
-  if (wanted && tape->spent) fail<ArgumentError>(where, op, "backward() has been called on this tape: it takes no more ops");
+  if (wanted && tape->spent)
+    fail<ArgumentError>(where, op, "backward() has been called on this tape: it takes no more ops");
   return wanted ? tape : nullptr;
 }
 
-void* closure_space(TapeState* tape, std::size_t bytes, std::size_t alignment) { return tape->reserve(bytes, alignment); }
+void* closure_space(TapeState* tape, std::size_t bytes, std::size_t alignment) {
+  return tape->reserve(bytes, alignment);
+}
 
 namespace {
 void check_finite(const char* op, const Tensor& y, const kernels::Device& device, const Location& where) {
   if (y.dtype() == DType::int64) return;
   visit_floating(op, y.dtype(), [&]<class T>(T) {
-    if (!kernels::all_finite(device, y.span<T>())) fail<NumericError>(where, op, "the result holds a NaN or an infinity");
+    if (!kernels::all_finite(device, y.span<T>()))
+      fail<NumericError>(where, op, "the result holds a NaN or an infinity");
   });
 }
 }  // namespace
@@ -102,10 +113,12 @@ Var append(TapeState* tape, const char* op, Tensor y, std::initializer_list<Inpu
            void* closure, const ClosureOps* ops) {
   const auto first = static_cast<std::uint32_t>(tape->inputs.size());
   for (const InputRef& input : inputs) tape->inputs.push_back(input.var->node());
-  tape->nodes.push_back({op, where, closure, ops, y.shape(), y.dtype(), first, static_cast<std::uint32_t>(inputs.size())});
+  tape->nodes.push_back(
+      {op, where, closure, ops, y.shape(), y.dtype(), first, static_cast<std::uint32_t>(inputs.size())});
   if (tape->context->options.trace) tape->trace(tape->nodes.back(), false);
   if (tape->options.check_finite) check_finite(op, y, tape->context->device, where);
-  return Var(std::move(y), tape->context.get(), tape, tape->generation, static_cast<std::int32_t>(tape->nodes.size()) - 1);
+  return Var(std::move(y), tape->context.get(), tape, tape->generation,
+             static_cast<std::int32_t>(tape->nodes.size()) - 1);
 }
 
 Var untaped(const char* op, Tensor y, std::initializer_list<InputRef> inputs, const Location& where) {

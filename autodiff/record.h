@@ -25,7 +25,8 @@ class GradSlots {
  public:
   GradSlots(detail::TapeState* tape, std::int32_t node) : tape_(tape), node_(node) {}
 
-  bool wants(int input) const;
+  bool has(int input) const;    // whether the op was recorded with so many inputs
+  bool wants(int input) const;  // whether anybody needs this gradient
   // To be written in full. Where the input has a gradient already, this is scratch, which the tape adds.
   Tensor overwrite(int input) const;
   // To be added to; zeros at first.
@@ -76,7 +77,8 @@ Var record(const char* op, Tensor y, std::initializer_list<detail::InputRef> inp
   static_assert(std::is_invocable_v<Closure&, const Tensor&, GradSlots>);
   detail::TapeState* tape = detail::common_tape(op, inputs, where);
   if (tape == nullptr) return detail::untaped(op, std::move(y), inputs, where);
-  void* closure = new (detail::closure_space(tape, sizeof(Closure), alignof(Closure))) Closure(std::forward<Backward>(backward));
+  void* closure =
+      new (detail::closure_space(tape, sizeof(Closure), alignof(Closure))) Closure(std::forward<Backward>(backward));
   return detail::append(tape, op, std::move(y), inputs, where, closure, &detail::kClosureOps<Closure>);
 }
 

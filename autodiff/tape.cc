@@ -22,8 +22,7 @@ detail::TapeState* idle_tape(detail::ContextState& context) {
 }
 
 void commit(detail::TapeState& tape) {
-  for (detail::QueuedBuffer& queued : tape.queue)
-    queued.cell->value.assign(queued.next);
+  for (detail::QueuedBuffer& queued : tape.queue) queued.cell->value.assign(queued.next);
   tape.queue.clear();
 }
 
@@ -43,7 +42,8 @@ Var Tape::input(Tensor x) {
 Var Tape::variable(Tensor x) {
   if (!x) throw ArgumentError("tape.variable: the tensor holds nothing");
   if (x.dtype() == DType::int64) fail_dtype("tape.variable", x.dtype());
-  if (state_->spent) throw ArgumentError("tape.variable: backward() has been called on this tape: it takes no more ops");
+  if (state_->spent)
+    throw ArgumentError("tape.variable: backward() has been called on this tape: it takes no more ops");
   const auto node = static_cast<std::int32_t>(state_->nodes.size());
   state_->leaves.push_back({node, -1, x, x.block().version()});
   state_->nodes.push_back({"variable", {}, nullptr, nullptr, x.shape(), x.dtype(), 0, 0});
@@ -73,13 +73,17 @@ Gradients Tape::backward(const Var& y, const Tensor& dy) {
 Gradients Tape::run_backward(const Var& y, Tensor dy) {
   detail::TapeState& tape = *state_;
   if (tape.spent) throw ArgumentError("backward: has been called on this tape already");
-  if (y.tape() != state_ || y.generation() != tape.generation) throw ArgumentError("backward: the value is not of this tape");
-  if (!y.requires_grad()) throw ArgumentError("backward: the value depends on no parameter and no variable of this tape");
+  if (y.tape() != state_ || y.generation() != tape.generation)
+    throw ArgumentError("backward: the value is not of this tape");
+  if (!y.requires_grad())
+    throw ArgumentError("backward: the value depends on no parameter and no variable of this tape");
   for (const detail::Leaf& leaf : tape.leaves)
     if (leaf.value.block().version() != leaf.version)
-      throw ArgumentError(fmt::format("backward: {} was changed after it was recorded",
-                                      leaf.parameter < 0 ? "a variable" : "the block of parameter '" +
-                                      tape.parameters[static_cast<std::size_t>(leaf.parameter)].cell->name + "'"));
+      throw ArgumentError(fmt::format(
+          "backward: {} was changed after it was recorded",
+          leaf.parameter < 0 ? "a variable"
+                             : "the block of parameter '" +
+                                   tape.parameters[static_cast<std::size_t>(leaf.parameter)].cell->name + "'"));
   tape.spent = true;
   tape.gradients.resize(tape.nodes.size());
   tape.leaf_of_node.assign(tape.nodes.size(), 0);

@@ -66,7 +66,8 @@ std::int32_t TapeState::parameter_leaf(const std::shared_ptr<Cell>& cell) {
   std::size_t at = reinterpret_cast<std::uintptr_t>(cell.get()) / 16 % parameter_table.size();
   for (; parameter_table[at] != 0; at = (at + 1) % parameter_table.size()) {
     const std::int32_t number = parameter_table[at] - 1;
-    if (parameters[static_cast<std::size_t>(number)].cell == cell) return leaves[static_cast<std::size_t>(parameter_leaves[static_cast<std::size_t>(number)])].node;
+    if (parameters[static_cast<std::size_t>(number)].cell == cell)
+      return leaves[static_cast<std::size_t>(parameter_leaves[static_cast<std::size_t>(number)])].node;
   }
   const auto node = static_cast<std::int32_t>(nodes.size());
   parameter_table[at] = static_cast<std::int32_t>(parameters.size()) + 1;
@@ -87,7 +88,8 @@ Tensor TapeState::new_gradient(std::int32_t node) {
 
 Tensor TapeState::parameter_gradient(const Tensor& value) {
   const std::size_t item = dtype_bytes(value.dtype());
-  auto found = std::ranges::find_if(gradient_blocks, [&](const GradientBlock& entry) { return entry.values.same(value.block()); });
+  auto found = std::ranges::find_if(gradient_blocks,
+                                    [&](const GradientBlock& entry) { return entry.values.same(value.block()); });
   if (found == gradient_blocks.end()) {
     const auto items = static_cast<std::int64_t>(value.block().bytes() / item);
     gradient_blocks.push_back({value.block(), Tensor(context->arena, Shape{items}, value.dtype())});

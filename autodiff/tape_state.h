@@ -30,10 +30,16 @@ struct Leaf {
   std::uint32_t version;
 };
 
-struct QueuedBuffer { std::shared_ptr<Cell> cell; Tensor next; };
+struct QueuedBuffer {
+  std::shared_ptr<Cell> cell;
+  Tensor next;
+};
 
 // Gradients of all parameters that share a block lie in one block, at the same offsets.
-struct GradientBlock { Block values; Tensor gradients; };
+struct GradientBlock {
+  Block values;
+  Tensor gradients;
+};
 
 struct TapeState {
   // Made ready for a run of `context`; and back to rest once Tape and Gradients have let go.
@@ -42,7 +48,9 @@ struct TapeState {
   void clear_nodes() noexcept;
 
   Tensor& gradient(std::int32_t node) { return gradients[static_cast<std::size_t>(node)]; }
-  std::int32_t input(const Node& node, int index) const { return inputs[node.first_input + static_cast<std::size_t>(index)]; }
+  std::int32_t input(const Node& node, int index) const {
+    return inputs[node.first_input + static_cast<std::size_t>(index)];
+  }
   Tensor new_gradient(std::int32_t node);
   Tensor parameter_gradient(const Tensor& value);
   std::int32_t parameter_leaf(const std::shared_ptr<Cell>& cell);
@@ -62,15 +70,21 @@ struct TapeState {
   std::vector<std::int32_t> leaf_of_node;  // filled by backward: node -> leaf number + 1
   std::vector<ParameterGradient> parameters;
   std::vector<std::int32_t> parameter_leaves;  // parameter number -> leaf number
-  std::vector<std::int32_t> parameter_table;  // open addressing: parameter number + 1, by cell address
+  std::vector<std::int32_t> parameter_table;   // open addressing: parameter number + 1, by cell address
   std::vector<QueuedBuffer> queue;
 
   std::vector<Tensor> gradients;  // by node, during and (for leaves) after backward
   std::vector<GradientBlock> gradient_blocks;
-  struct Scratch { std::int32_t node; Tensor tensor; };
+  struct Scratch {
+    std::int32_t node;
+    Tensor tensor;
+  };
   std::vector<Scratch> scratch;
 
-  struct Page { std::unique_ptr<std::byte[]> bytes; std::size_t size; };
+  struct Page {
+    std::unique_ptr<std::byte[]> bytes;
+    std::size_t size;
+  };
   std::vector<Page> pages;  // closures
   std::size_t page = 0, used = 0;
   std::chrono::steady_clock::time_point last_event;

@@ -13,9 +13,12 @@ namespace {
 template <class Body>
 void visit_any(DType dtype, const Body& body) {
   switch (dtype) {
-    case DType::float32: return body(float{});
-    case DType::float64: return body(double{});
-    case DType::int64: return body(std::int64_t{});
+    case DType::float32:
+      return body(float{});
+    case DType::float64:
+      return body(double{});
+    case DType::int64:
+      return body(std::int64_t{});
   }
 }
 
@@ -29,7 +32,8 @@ Tensor::Tensor(Arena& arena, const Shape& shape, DType dtype)
     : block_(arena.allocate(bytes_of(shape, dtype))), data_(block_.data()), shape_(shape), dtype_(dtype) {}
 
 void Tensor::fail_dtype(DType wanted) const {
-  throw ArgumentError(fmt::format("tensor {} holds {}, not {}", to_string(shape_), dtype_name(dtype_), dtype_name(wanted)));
+  throw ArgumentError(
+      fmt::format("tensor {} holds {}, not {}", to_string(shape_), dtype_name(dtype_), dtype_name(wanted)));
 }
 
 double Tensor::item() const {
@@ -48,7 +52,8 @@ Tensor Tensor::reshape(const Shape& shape) const {
 
 Tensor Tensor::view(std::int64_t offset, const Shape& shape) const {
   if (offset < 0 || shape.size() > shape_.size() || offset > shape_.size() - shape.size())
-    throw ShapeError(fmt::format("view: {} elements from {} on do not lie within {}", shape.size(), offset, to_string(shape_)));
+    throw ShapeError(
+        fmt::format("view: {} elements from {} on do not lie within {}", shape.size(), offset, to_string(shape_)));
   return Tensor(block_, data_ + static_cast<std::size_t>(offset) * dtype_bytes(dtype_), shape, dtype_);
 }
 

@@ -13,8 +13,8 @@ namespace tapestry {
 
 class Tensor {
  public:
-  Tensor() = default;                                      // holds nothing
-  Tensor(Arena& arena, const Shape& shape, DType dtype);   // elements are not initialized
+  Tensor() = default;                                     // holds nothing
+  Tensor(Arena& arena, const Shape& shape, DType dtype);  // elements are not initialized
 
   explicit operator bool() const { return static_cast<bool>(block_); }
   const Shape& shape() const { return shape_; }
@@ -41,9 +41,9 @@ class Tensor {
   // The only element, as a number; ShapeError when there is not exactly one.
   double item() const;
 
-  Tensor reshape(const Shape& shape) const;                      // the same memory; ShapeError when sizes differ
-  Tensor view(std::int64_t offset, const Shape& shape) const;    // `shape` elements from `offset` on, the same memory
-  Tensor like() const { return like(shape_, dtype_); }           // same shape, type and arena, not initialized
+  Tensor reshape(const Shape& shape) const;                    // the same memory; ShapeError when sizes differ
+  Tensor view(std::int64_t offset, const Shape& shape) const;  // `shape` elements from `offset` on, the same memory
+  Tensor like() const { return like(shape_, dtype_); }         // same shape, type and arena, not initialized
   Tensor like(const Shape& shape) const { return like(shape, dtype_); }
   Tensor like(const Shape& shape, DType dtype) const;
   Tensor clone() const;

@@ -40,7 +40,10 @@ std::size_t class_bytes(std::uint32_t size_class) {
 
 namespace detail {
 
-struct Chunk { Chunk* next; std::size_t bytes; };
+struct Chunk {
+  Chunk* next;
+  std::size_t bytes;
+};
 
 // Lives until the Arena and the last of its blocks are gone.
 struct ArenaState {

@@ -40,7 +40,8 @@ class Block {
     return *this;
   }
   ~Block() {
-    if (header_ != nullptr && header_->references.fetch_sub(1, std::memory_order_acq_rel) == 1) detail::release(header_);
+    if (header_ != nullptr && header_->references.fetch_sub(1, std::memory_order_acq_rel) == 1)
+      detail::release(header_);
   }
 
   explicit operator bool() const { return header_ != nullptr; }

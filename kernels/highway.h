@@ -24,19 +24,27 @@ namespace tapestry::kernels {
 // Highway's bit for a target; 0 when this Highway or this architecture does not have it.
 constexpr std::int64_t highway_bit(Target target) {
   switch (target) {
-    case Target::scalar: return HWY_TARGETS & (HWY_SCALAR | HWY_EMU128);
+    case Target::scalar:
+      return HWY_TARGETS & (HWY_SCALAR | HWY_EMU128);
 #if HWY_ARCH_X86
 #ifdef HWY_SSE2
-    case Target::sse2: return HWY_TARGETS & HWY_SSE2;
+    case Target::sse2:
+      return HWY_TARGETS & HWY_SSE2;
 #endif
-    case Target::ssse3: return HWY_TARGETS & HWY_SSSE3;
-    case Target::sse4: return HWY_TARGETS & HWY_SSE4;
-    case Target::avx2: return HWY_TARGETS & HWY_AVX2;
-    case Target::avx3: return HWY_TARGETS & HWY_AVX3;
+    case Target::ssse3:
+      return HWY_TARGETS & HWY_SSSE3;
+    case Target::sse4:
+      return HWY_TARGETS & HWY_SSE4;
+    case Target::avx2:
+      return HWY_TARGETS & HWY_AVX2;
+    case Target::avx3:
+      return HWY_TARGETS & HWY_AVX3;
 #elif HWY_ARCH_ARM
-    case Target::neon: return HWY_TARGETS & HWY_NEON;
+    case Target::neon:
+      return HWY_TARGETS & HWY_NEON;
 #endif
-    default: return 0;
+    default:
+      return 0;
   }
 }
 

@@ -16,7 +16,9 @@ namespace hn = hwy::HWY_NAMESPACE;
 
 // How many lanes of a vector count: all of them, known to the compiler, or the first `count`.
 struct AllLanes {};
-struct FirstLanes { std::size_t count; };
+struct FirstLanes {
+  std::size_t count;
+};
 
 template <class D>
 HWY_INLINE hn::Vec<D> load(D d, const hn::TFromD<D>* from, AllLanes) {

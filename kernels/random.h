@@ -31,9 +31,7 @@ class Philox {
     return std::uint64_t{x[0]} << 32 | x[1];
   }
   // In [0, 1), with 53 bits.
-  constexpr double uniform(std::uint64_t counter) const {
-    return static_cast<double>(word64(counter) >> 11) * 0x1p-53;
-  }
+  constexpr double uniform(std::uint64_t counter) const { return static_cast<double>(word64(counter) >> 11) * 0x1p-53; }
   // In [0, bound), bound > 0; the bias is below bound / 2^64.
   constexpr std::uint64_t below(std::uint64_t counter, std::uint64_t bound) const { return word64(counter) % bound; }
 

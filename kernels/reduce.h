@@ -12,4 +12,12 @@ namespace tapestry::kernels {
 bool all_finite(const Device&, std::span<const float> x);
 inline bool all_finite(const Device&, std::span<const double> x) { return reference::all_finite(x); }
 
+// out[N] = sum over m of x[M,N], or out += ... when `accumulate`: the gradient of a bias.
+void sum_rows(const Device&, std::size_t m, std::size_t n, std::span<const float> x, std::span<float> out,
+              bool accumulate);
+inline void sum_rows(const Device&, std::size_t m, std::size_t n, std::span<const double> x, std::span<double> out,
+                     bool accumulate) {
+  reference::sum_rows(m, n, x, out, accumulate);
+}
+
 }  // namespace tapestry::kernels

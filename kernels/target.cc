@@ -25,13 +25,20 @@ std::string listed(const std::vector<Target>& targets) {
 
 std::string_view target_name(Target target) {
   switch (target) {
-    case Target::scalar: return "scalar";
-    case Target::sse2: return "sse2";
-    case Target::ssse3: return "ssse3";
-    case Target::sse4: return "sse4";
-    case Target::avx2: return "avx2";
-    case Target::avx3: return "avx3";
-    case Target::neon: return "neon";
+    case Target::scalar:
+      return "scalar";
+    case Target::sse2:
+      return "sse2";
+    case Target::ssse3:
+      return "ssse3";
+    case Target::sse4:
+      return "sse4";
+    case Target::avx2:
+      return "avx2";
+    case Target::avx3:
+      return "avx3";
+    case Target::neon:
+      return "neon";
   }
   return "unknown";
 }

@@ -30,11 +30,14 @@ class ThreadPool {
   // chunk, or while another thread uses the pool, runs its chunks on the calling thread.
   void run(std::size_t chunks, FunctionRef<void(std::size_t)> body);
 
-  // Chunks that each thread has run since the pool was made; entry 0 is for callers. Work that was not shared is left out.
+  // Chunks that each thread has run since the pool was made; entry 0 is for callers. Work that was not shared is left
+  // out.
   std::vector<std::uint64_t> chunks_by_thread() const;
 
  private:
-  struct alignas(64) Counter { std::atomic<std::uint64_t> chunks{0}; };
+  struct alignas(64) Counter {
+    std::atomic<std::uint64_t> chunks{0};
+  };
 
   void work(int index);
   void claim(int index);

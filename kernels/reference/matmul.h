@@ -8,7 +8,8 @@ namespace tapestry::kernels::reference {
 
 // See kernels/matmul.h.
 template <class T>
-void matmul(const MatmulDims& dims, std::span<const T> a, std::span<const T> b, std::span<const T> bias, std::span<T> c) {
+void matmul(const MatmulDims& dims, std::span<const T> a, std::span<const T> b, std::span<const T> bias,
+            std::span<T> c) {
   for (std::size_t batch = 0; batch < dims.batch; ++batch) {
     const T* x = a.data() + batch * dims.stride_a;
     const T* y = b.data() + batch * dims.stride_b;

@@ -11,7 +11,8 @@ namespace {
 // y = factor * x, elementwise.
 Var scaled(const Var& x, float factor, Location where = std::source_location::current()) {
   Tensor y = x.value().like();
-  for (std::int64_t i = 0; i < y.size(); ++i) y.span<float>()[static_cast<std::size_t>(i)] = factor * x.value().span<float>()[static_cast<std::size_t>(i)];
+  for (std::int64_t i = 0; i < y.size(); ++i)
+    y.span<float>()[static_cast<std::size_t>(i)] = factor * x.value().span<float>()[static_cast<std::size_t>(i)];
   return record("scaled", y, {x}, where, [factor](const Tensor& dy, GradSlots grads) {
     if (Tensor dx = grads.overwrite(0))
       for (std::size_t i = 0; i < dx.span<float>().size(); ++i) dx.span<float>()[i] = factor * dy.span<float>()[i];
@@ -21,7 +22,8 @@ Var scaled(const Var& x, float factor, Location where = std::source_location::cu
 // y = a + b, elementwise, whose backward hands dy on.
 Var plus(const Var& a, const Var& b) {
   Tensor y = a.value().like();
-  for (std::size_t i = 0; i < y.span<float>().size(); ++i) y.span<float>()[i] = a.value().span<float>()[i] + b.value().span<float>()[i];
+  for (std::size_t i = 0; i < y.span<float>().size(); ++i)
+    y.span<float>()[i] = a.value().span<float>()[i] + b.value().span<float>()[i];
   return record("plus", y, {a, b}, {}, [](const Tensor& dy, GradSlots grads) {
     grads.pass(0, dy);
     grads.pass(1, dy);

@@ -10,8 +10,8 @@ using namespace tapestry;
 TEST_CASE("arena: blocks are aligned to 64 bytes, hold what was asked for and do not overlap") {
   Arena arena;
   std::vector<Block> blocks;
-  for (std::size_t bytes : {std::size_t{0}, std::size_t{1}, std::size_t{63}, std::size_t{64}, std::size_t{65}, std::size_t{1000},
-                            std::size_t{4096}, std::size_t{1} << 20, (std::size_t{40} << 20) + 7}) {
+  for (std::size_t bytes : {std::size_t{0}, std::size_t{1}, std::size_t{63}, std::size_t{64}, std::size_t{65},
+                            std::size_t{1000}, std::size_t{4096}, std::size_t{1} << 20, (std::size_t{40} << 20) + 7}) {
     blocks.push_back(arena.allocate(bytes));
     REQUIRE(blocks.back().bytes() >= bytes);
     REQUIRE(reinterpret_cast<std::uintptr_t>(blocks.back().data()) % 64 == 0);

@@ -24,7 +24,11 @@ TEST_CASE("pool: every chunk runs once, at any number of threads") {
 TEST_CASE("pool: an exception in a chunk reaches the caller and the pool goes on") {
   ThreadPool pool(3);
   for (int repeat = 0; repeat < 100; ++repeat) {
-    REQUIRE_THROWS_AS(pool.run(20, [](std::size_t chunk) { if (chunk == 11) throw std::logic_error("11"); }), std::logic_error);
+    REQUIRE_THROWS_AS(pool.run(20,
+                               [](std::size_t chunk) {
+                                 if (chunk == 11) throw std::logic_error("11");
+                               }),
+                      std::logic_error);
     std::atomic<int> count = 0;
     pool.run(20, [&](std::size_t) { ++count; });
     REQUIRE(count == 20);
@@ -41,7 +45,9 @@ TEST_CASE("pool: a call from inside a chunk runs where it is") {
 TEST_CASE("pool: two callers at once") {
   ThreadPool pool(2);
   std::atomic<int> count = 0;
-  const auto call = [&] { for (int i = 0; i < 500; ++i) pool.run(16, [&](std::size_t) { ++count; }); };
+  const auto call = [&] {
+    for (int i = 0; i < 500; ++i) pool.run(16, [&](std::size_t) { ++count; });
+  };
   std::thread other(call);
   call();
   other.join();

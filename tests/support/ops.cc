@@ -24,7 +24,8 @@ std::vector<Tensor> random_inputs(const Context& context, const std::vector<Shap
 }
 
 // y, then dx of every input, for a fixed random dy.
-std::vector<Tensor> run(Context& context, const OpFunction& f, const std::vector<Tensor>& inputs, DType dtype, std::uint64_t seed) {
+std::vector<Tensor> run(Context& context, const OpFunction& f, const std::vector<Tensor>& inputs, DType dtype,
+                        std::uint64_t seed) {
   Tape tape{context};
   std::vector<Var> vars;
   for (const Tensor& input : inputs) vars.push_back(tape.variable(input.to(dtype)));

@@ -11,10 +11,10 @@
 namespace tapestry::test {
 
 struct OpCheck {
-  double low = -1, high = 1;    // inputs are uniform in between
-  double tolerance = 2e-6;      // float against double, relative to the largest element
+  double low = -1, high = 1;  // inputs are uniform in between
+  double tolerance = 2e-6;    // float against double, relative to the largest element
   std::uint64_t seed = 1;
-  double away_from = 1e300;     // a kink of the op: inputs are moved from it by 0.05
+  double away_from = 1e300;  // a kink of the op: inputs are moved from it by 0.05
   bool float_too = true;
 };
 

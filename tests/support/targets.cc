@@ -45,7 +45,7 @@ bool report_cases() {
 }
 
 std::span<const std::size_t> awkward_sizes() {
-  static constexpr std::size_t sizes[] = {0,  1,  2,  3,  4,  5,  7,  8,   9,   15,  16,  17,  31,
+  static constexpr std::size_t sizes[] = {0,  1,  2,  3,  4,  5,  7,  8,   9,   15,  16,  17,   31,
                                           32, 33, 47, 63, 64, 65, 97, 127, 128, 129, 509, 1021, 40009};
   return sizes;
 }

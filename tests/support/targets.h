@@ -24,7 +24,8 @@ std::span<const std::size_t> awkward_sizes();
 // Offsets, in elements, from a 64-byte boundary.
 inline constexpr std::size_t kMisalignments[] = {0, 1, 3};
 
-// `size` elements that start `misalignment` elements after a 64-byte boundary, between guard zones that must not change.
+// `size` elements that start `misalignment` elements after a 64-byte boundary, between guard zones that must not
+// change.
 template <class T>
 class Guarded {
  public:

@@ -1,0 +1,102 @@
+#include "kernels/matmul.h"
+
+#include <cmath>
+
+#include "tests/catch.h"
+#include "tests/support/targets.h"
+
+using namespace tapestry;
+using namespace tapestry::test;
+using kernels::MatmulDims;
+
+namespace {
+
+struct Sizes {
+  std::size_t m, n, k;
+};
+constexpr Sizes kSizes[] = {{0, 5, 3},    {5, 0, 3},    {3, 4, 0},     {1, 1, 1},    {1, 32, 7},   {2, 3, 5},
+                            {4, 16, 16},  {5, 17, 31},  {6, 15, 64},   {7, 33, 9},   {8, 32, 12},  {13, 31, 257},
+                            {14, 64, 33}, {15, 10, 65}, {29, 97, 300}, {64, 40, 70}, {127, 5, 19}, {230, 37, 13}};
+
+// Whole numbers up to 8: every product and sum is exact in float, so results must be equal bit for bit.
+void fill_integers(std::span<float> out, std::uint64_t seed) {
+  fill_random(out, seed, -8, 9);
+  for (float& x : out) x = std::floor(x);
+}
+
+}  // namespace
+
+TEST_CASE("matmul: every target, transpose, bias and accumulation against plain loops in double, exact on integers") {
+  for_each_target([](const kernels::Device& device) {
+    for (const Sizes& sizes : kSizes)
+      for (int option = 0; option < 16; ++option)
+        for (std::size_t misalignment : kMisalignments) {
+          const MatmulDims dims{.m = sizes.m,
+                                .n = sizes.n,
+                                .k = sizes.k,
+                                .transpose_a = (option & 1) != 0,
+                                .transpose_b = (option & 2) != 0,
+                                .accumulate = (option & 4) != 0};
+          Guarded<float> a(sizes.m * sizes.k, misalignment), b(sizes.k * sizes.n, misalignment),
+              bias((option & 8) != 0 ? sizes.n : 0, misalignment), c(sizes.m * sizes.n, misalignment);
+          fill_integers(a.span(), 1);
+          fill_integers(b.span(), 2);
+          fill_integers(bias.span(), 3);
+          fill_integers(c.span(), 4);
+          std::vector<double> expected = widened(c.span());
+          const auto wide_a = widened(a.span()), wide_b = widened(b.span()), wide_bias = widened(bias.span());
+          kernels::matmul(device, dims, std::span<const double>(wide_a), wide_b, wide_bias, expected);
+          kernels::matmul(device, dims, std::as_const(a).span(), std::as_const(b).span(), std::as_const(bias).span(),
+                          c.span());
+          INFO("m " << sizes.m << " n " << sizes.n << " k " << sizes.k << " option " << option);
+          require_close(c.span(), expected, 0);
+          REQUIRE((a.intact() && b.intact() && bias.intact() && c.intact()));
+          count_case(device.target);
+        }
+  });
+}
+
+TEST_CASE("matmul: the error of a sum stays within that of a chain of fused products") {
+  for_each_target([](const kernels::Device& device) {
+    const MatmulDims dims{.m = 20, .n = 45, .k = 1000};
+    Guarded<float> a(20 * 1000), b(1000 * 45), c(20 * 45);
+    fill_random(a.span(), 5);
+    fill_random(b.span(), 6);
+    std::vector<double> expected(20 * 45);
+    kernels::matmul(device, dims, std::span<const double>(widened(a.span())), widened(b.span()), {}, expected);
+    kernels::matmul(device, dims, std::as_const(a).span(), std::as_const(b).span(), {}, c.span());
+    require_close(c.span(), expected, 3e-6);
+    count_case(device.target);
+  });
+}
+
+TEST_CASE("matmul: batches, with an operand that is the same for all") {
+  for_each_target([](const kernels::Device& device) {
+    const MatmulDims dims{.m = 9, .n = 21, .k = 11, .batch = 5, .stride_a = 99, .stride_b = 0, .stride_c = 189};
+    Guarded<float> a(5 * 99), b(231), c(5 * 189);
+    fill_integers(a.span(), 1);
+    fill_integers(b.span(), 2);
+    std::vector<double> expected(5 * 189);
+    kernels::matmul(device, dims, std::span<const double>(widened(a.span())), widened(b.span()), {}, expected);
+    kernels::matmul(device, dims, std::as_const(a).span(), std::as_const(b).span(), {}, c.span());
+    require_close(c.span(), expected, 0);
+    count_case(device.target);
+  });
+}
+
+TEST_CASE("matmul: a NaN or infinity reaches its row and column, and no other") {
+  for_each_target([](const kernels::Device& device) {
+    const MatmulDims dims{.m = 15, .n = 35, .k = 20};
+    Guarded<float> a(15 * 20, 0, 1.0f), b(20 * 35, 0, 1.0f), c(15 * 35);
+    a[3 * 20 + 7] = NAN;
+    b[5 * 35 + 34] = INFINITY;
+    kernels::matmul(device, dims, std::as_const(a).span(), std::as_const(b).span(), {}, c.span());
+    for (std::size_t i = 0; i < 15; ++i)
+      for (std::size_t j = 0; j < 35; ++j) {
+        const float value = c[i * 35 + j];
+        if (i == 3) REQUIRE(std::isnan(value));
+        if (i != 3) REQUIRE((j == 34 ? value == INFINITY : value == 20));
+      }
+    count_case(device.target);
+  });
+}
