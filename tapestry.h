@@ -1,0 +1,7 @@
+// All of Tapestry's public interface.
+#pragma once
+
+#include "autodiff/gradcheck.h"
+#include "autodiff/ops/matmul.h"
+#include "autodiff/record.h"
+#include "autodiff/tape.h"
