@@ -30,7 +30,7 @@ void Buffer::update(const Var& x, Tensor next, const Location& where) const {
   x.tape()->queue.push_back({cell_, std::move(next)});
 }
 
-void flatten(const std::vector<std::shared_ptr<detail::Cell>>& cells) {
+void flatten(const ParameterList& cells) {
   constexpr std::int64_t kAlignment = 64;
   for (DType dtype : {DType::float32, DType::float64, DType::int64}) {
     const std::int64_t step = kAlignment / static_cast<std::int64_t>(dtype_bytes(dtype));

@@ -19,6 +19,9 @@ struct Cell {
 };
 }  // namespace detail
 
+// What model.parameters() returns: the cells themselves, in visit order.
+using ParameterList = std::vector<std::shared_ptr<detail::Cell>>;
+
 class StateCell {
  public:
   StateCell(const StateCell& other) : cell_(std::make_shared<detail::Cell>(*other.cell_)) {
@@ -68,6 +71,6 @@ class Buffer : public StateCell {
 
 // Moves the tensors of `cells` into one block, in order, each aligned to 64 bytes; cells keep their identity.
 // Cells of different types get one block a type.
-void flatten(const std::vector<std::shared_ptr<detail::Cell>>& cells);
+void flatten(const ParameterList& cells);
 
 }  // namespace tapestry

@@ -1,7 +1,9 @@
 // The sizes that kernels work on; shapes of tensors are reduced to these at the op's door.
 #pragma once
 
+#include <cmath>
 #include <cstddef>
+#include <cstdint>
 
 namespace tapestry::kernels {
 
@@ -11,6 +13,30 @@ struct MatmulDims {
   bool transpose_a = false, transpose_b = false;
   bool accumulate = false;  // C += instead of C =
   std::size_t batch = 1, stride_a = 0, stride_b = 0, stride_c = 0;
+};
+
+// One update by gradient descent; `scale` multiplies the gradient, `first` starts the momentum from it.
+struct SgdStep {
+  double lr = 0, momentum = 0, dampening = 0, weight_decay = 0, scale = 1;
+  bool nesterov = false, first = false;
+};
+
+// One update by Adam, the `step`-th from 1; `decoupled` makes it AdamW.
+struct AdamStep {
+  double lr = 0, beta1 = 0, beta2 = 0, eps = 0, weight_decay = 0, scale = 1;
+  bool decoupled = false;
+  std::int64_t step = 1;
+};
+
+// What is the same for all elements of an AdamStep, in double.
+struct AdamFactors {
+  explicit AdamFactors(const AdamStep& s)
+      : rate(s.lr / (1 - std::pow(s.beta1, static_cast<double>(s.step)))),
+        root(1 / std::sqrt(1 - std::pow(s.beta2, static_cast<double>(s.step)))),
+        inside(s.decoupled ? 0 : s.weight_decay),
+        outside(s.decoupled ? s.lr * s.weight_decay : 0) {}
+  double rate, root;       // of the mean, of the square root
+  double inside, outside;  // of the weight, in the gradient and beside it
 };
 
 }  // namespace tapestry::kernels

@@ -4,3 +4,4 @@
 #include "kernels/reference/elementwise.h"
 #include "kernels/reference/matmul.h"
 #include "kernels/reference/reduce.h"
+#include "kernels/reference/update.h"

@@ -1,0 +1,183 @@
+#include "optim/flat_parameters.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <functional>
+
+#include "kernels/error.h"
+#include "kernels/reduce.h"
+#include "kernels/update.h"
+
+namespace tapestry::detail {
+namespace {
+
+// The space that flatten() gives to a parameter: whole cache lines.
+std::int64_t padded(std::int64_t size, DType dtype) {
+  const auto step = static_cast<std::int64_t>(64 / dtype_bytes(dtype));
+  return (size + step - 1) / step * step;
+}
+
+bool in_one_block(const ParameterList& cells) {
+  for (std::size_t i = 1; i < cells.size(); ++i) {
+    const Tensor &left = cells[i - 1]->value, &right = cells[i]->value;
+    if (!left.block().same(right.block()) || left.offset() > right.offset()) return false;
+  }
+  return true;
+}
+
+}  // namespace
+
+void require_option(bool good, const Location& where, const char* optimizer, const char* rule, double value) {
+  if (!good) fail<ArgumentError>(where, optimizer, fmt::format("{}, got {}", rule, value));
+}
+
+void require_rules(const char* optimizer, double lr, double weight_decay, const StepRules& rules,
+                   const Location& where) {
+  require_option(std::isfinite(lr) && lr >= 0, where, optimizer, "lr must be finite and not negative", lr);
+  require_option(std::isfinite(weight_decay) && weight_decay >= 0, where, optimizer,
+                 "weight_decay must be finite and not negative", weight_decay);
+  require_option(std::isfinite(rules.clip_norm) && rules.clip_norm >= 0, where, optimizer,
+                 "clip_norm must be finite and positive, or 0 for none", rules.clip_norm);
+}
+
+FlatParameters::FlatParameters(const char* optimizer, const ParameterList& cells, StepRules rules,
+                               const Location& where, std::vector<std::string> state_names)
+    : optimizer_(optimizer), rules_(rules), where_(where), state_names_(std::move(state_names)) {
+  if (cells.empty()) refuse("there are no parameters");
+  for (std::size_t i = 0; i < cells.size(); ++i) {
+    if (!cells[i]) refuse(fmt::format("parameter {} is empty", i));
+    slots_.push_back({cells[i], {}, 0, 0});
+    if (!cells[i]->value) refuse(fmt::format("parameter {} has no value yet: build the model first", label(i)));
+    by_cell_.emplace_back(cells[i].get(), i);
+  }
+  dtype_ = cells[0]->value.dtype();
+  if (dtype_ == DType::int64) refuse(fmt::format("parameter {} holds int64: needs float32 or float64", label(0)));
+  std::int64_t total = 0;
+  for (std::size_t i = 0; i < slots_.size(); ++i) {
+    const Tensor& value = cells[i]->value;
+    if (value.dtype() != dtype_)
+      refuse(fmt::format("parameters must have one element type: {} is {}, {} is {}", label(0), dtype_name(dtype_),
+                         label(i), dtype_name(value.dtype())));
+    slots_[i].shape = value.shape();
+    slots_[i].offset = total;
+    total += padded(value.size(), dtype_);
+  }
+  std::ranges::sort(by_cell_, std::less<>{}, &std::pair<const Cell*, std::size_t>::first);
+  for (std::size_t i = 1; i < by_cell_.size(); ++i)
+    if (by_cell_[i].first == by_cell_[i - 1].first)
+      refuse(fmt::format("parameter {} is listed twice", label(by_cell_[i].second)));
+  for (std::size_t i = 0; i < state_names_.size(); ++i) {
+    states_.push_back(cells[0]->value.like(Shape{total}));
+    std::memset(states_.back().raw(), 0, states_.back().bytes());
+  }
+  found_.reserve(slots_.size());
+  runs_.reserve(slots_.size());
+  if (!in_one_block(cells)) flatten(cells);
+}
+
+double FlatParameters::prepare(const Gradients& gradients) {
+  find_gradients(gradients);
+  check_found();
+  form_runs();
+  const kernels::Device& device = gradients.device();
+  if (rules_.clip_norm == 0) {
+    if (rules_.check_finite) check_finite(device);
+    return 1;
+  }
+  const double norm = this->norm(device);
+  if (rules_.check_finite && !std::isfinite(norm)) check_finite(device);
+  last_norm_ = norm;
+  return norm > rules_.clip_norm ? rules_.clip_norm / norm : 1;
+}
+
+void FlatParameters::find_gradients(const Gradients& gradients) {
+  found_.assign(slots_.size(), nullptr);
+  for (const ParameterGradient& entry : gradients.parameters()) {
+    const auto place = std::ranges::lower_bound(by_cell_, static_cast<const Cell*>(entry.cell.get()), std::less<>{},
+                                                &std::pair<const Cell*, std::size_t>::first);
+    if (place == by_cell_.end() || place->first != entry.cell.get()) continue;
+    if (entry.gradient && entry.cell->trainable) found_[place->second] = &entry.gradient;
+  }
+}
+
+void FlatParameters::check_found() const {
+  for (std::size_t i = 0; i < slots_.size(); ++i) {
+    const Tensor& value = slots_[i].cell->value;
+    if (value.shape() != slots_[i].shape || value.dtype() != dtype_)
+      refuse(fmt::format("parameter {} was {} {} when the optimizer was made and is {} {} now", label(i),
+                         dtype_name(dtype_), to_string(slots_[i].shape), dtype_name(value.dtype()),
+                         to_string(value.shape())));
+    if (found_[i] == nullptr && slots_[i].cell->trainable && !rules_.allow_missing)
+      refuse(fmt::format(
+          "parameter {} got no gradient: the loss does not depend on it. Freeze it, or set allow_missing", label(i)));
+    if (found_[i] != nullptr && found_[i]->shape() != value.shape())
+      refuse(fmt::format("parameter {} is {}, its gradient is {}", label(i), to_string(value.shape()),
+                         to_string(found_[i]->shape())));
+  }
+}
+
+// Whether one run may go on from `left` to `right`: the same steps done, and the same distance, with only padding in
+// the gap, between the weights, the gradients and the state.
+bool FlatParameters::adjoins(std::size_t left, std::size_t right) const {
+  const Tensor &w0 = slots_[left].cell->value, &w1 = slots_[right].cell->value;
+  const Tensor &g0 = *found_[left], &g1 = *found_[right];
+  const std::size_t distance = static_cast<std::size_t>(padded(w0.size(), dtype_)) * dtype_bytes(dtype_);
+  return right == left + 1 && slots_[left].steps == slots_[right].steps && w0.block().same(w1.block()) &&
+         g0.block().same(g1.block()) && w0.offset() % 64 == 0 && w1.offset() == w0.offset() + distance &&
+         g0.offset() == w0.offset() && g1.offset() == w1.offset();
+}
+
+void FlatParameters::form_runs() {
+  runs_.clear();
+  std::size_t last = slots_.size();  // the last slot of the run that is being formed
+  for (std::size_t i = 0; i < slots_.size(); ++i) {
+    if (found_[i] == nullptr) continue;
+    if (last == slots_.size() || !adjoins(last, i)) runs_.push_back({i, found_[i]->raw(), 0});
+    runs_.back().size =
+        static_cast<std::size_t>(slots_[i].offset - slots_[runs_.back().slot].offset + slots_[i].shape.size());
+    last = i;
+  }
+}
+
+void FlatParameters::check_finite(const kernels::Device& device) const {
+  visit_floating(optimizer_, dtype_, [&]<class T>(T) {
+    for (const Run& run : runs_) {
+      if (kernels::all_finite(device, gradient<T>(run))) continue;
+      for (std::size_t i = run.slot; i < slots_.size(); ++i) {
+        if (found_[i] == nullptr) continue;
+        const std::span<const T> values = found_[i]->span<T>();
+        const auto bad = std::ranges::find_if(values, [](T value) { return !std::isfinite(value); });
+        if (bad == values.end()) continue;
+        fail<NumericError>(where_, optimizer_,
+                           fmt::format("step {}: the gradient of parameter {} is {} at element {}; nothing was changed",
+                                       steps_ + 1, label(i), *bad, bad - values.begin()));
+      }
+    }
+  });
+}
+
+double FlatParameters::norm(const kernels::Device& device) const {
+  double norm = 0;
+  visit_floating(optimizer_, dtype_, [&]<class T>(T) {
+    for (const Run& run : runs_) norm = std::hypot(norm, kernels::l2_norm(device, gradient<T>(run)));
+  });
+  return norm;
+}
+
+void FlatParameters::finish() {
+  ++steps_;
+  for (std::size_t i = 0; i < slots_.size(); ++i)
+    if (found_[i] != nullptr) ++slots_[i].steps;
+}
+
+std::string FlatParameters::label(std::size_t slot) const {
+  const std::string& name = slots_[slot].cell->name;
+  return name.empty() ? fmt::format("number {} (without a name)", slot) : fmt::format("'{}'", name);
+}
+
+void FlatParameters::refuse(const std::string& message) const { fail<ArgumentError>(where_, optimizer_, message); }
+
+}  // namespace tapestry::detail
