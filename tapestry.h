@@ -5,3 +5,5 @@
 #include "autodiff/ops/matmul.h"
 #include "autodiff/record.h"
 #include "autodiff/tape.h"
+#include "optim/adam.h"
+#include "optim/sgd.h"
