@@ -2,6 +2,7 @@
 // moving it keeps the cell; optimizers and tapes hold the cell itself.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <utility>
@@ -11,11 +12,18 @@
 
 namespace tapestry {
 
+// How a tensor lies in files, where weights keep PyTorch's layouts.
+enum class FileLayout : std::uint8_t {
+  as_is,   // as in memory
+  linear,  // [in, out] in memory, [out, in] in files
+};
+
 namespace detail {
 struct Cell {
   std::string name;  // dotted path once the model is built, such as "2.weight"
   Tensor value;      // nothing before the model is built
   bool trainable = true;
+  FileLayout layout = FileLayout::as_is;  // set by the layer, applied by io
 };
 }  // namespace detail
 
