@@ -6,6 +6,8 @@
 
 #include "kernels/matrix_unit.h"
 
+#include <hwy/cache_control.h>
+
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/matmul.cc"
 #include "kernels/highway.h"
@@ -25,9 +27,11 @@ constexpr std::size_t kRows = 6;
 constexpr std::size_t kRows = 4;
 #endif
 constexpr std::size_t kVectors = 2;
-constexpr std::size_t kDepth = 256;       // k at a time: a panel of B stays in L1
+constexpr std::size_t kDepth = 512;       // k at a time: a panel of B stays close, and C is visited seldom
 constexpr std::size_t kRowBlock = 224;    // rows for which one task packs a panel
 constexpr std::size_t kUnpackedRows = 8;  // up to here B is read where it lies: packing would cost more than it gains
+
+constexpr std::size_t kAhead = 16;  // rows of B that are fetched before they are packed
 
 const hn::ScalableTag<float> kTag;
 using V = hn::Vec<decltype(kTag)>;
@@ -53,34 +57,62 @@ struct TileArgs {
   std::size_t stride_c, columns;
 };
 
+// The rows of A that a tile reads at each k. Rows are addressed from every third one: more strides than that do not fit
+// the registers, and what the compiler then does costs a port that the products need.
+template <std::size_t MR, bool kTransposeA>
+struct RowsOfA {
+  HWY_INLINE RowsOfA(const float* a, std::size_t stride) : stride(stride) {
+#pragma GCC unroll 8
+    for (std::size_t i = 0; i < kPointers; ++i) rows[i] = a + (kTransposeA ? 0 : 3 * i * stride);
+  }
+  HWY_INLINE V operator[](std::size_t m) const {
+    return hn::Set(kTag, kTransposeA ? rows[0][m] : rows[m / 3][m % 3 * stride]);
+  }
+  HWY_INLINE void next() {
+#pragma GCC unroll 8
+    for (std::size_t i = 0; i < kPointers; ++i) rows[i] += kTransposeA ? stride : 1;
+  }
+
+  static constexpr std::size_t kPointers = kTransposeA ? 1 : (MR + 2) / 3;
+  const float* rows[kPointers];
+  std::size_t stride;
+};
+
 template <std::size_t MR, std::size_t NR, bool kTransposeA>
 void Tile(const TileArgs& t) {
   const std::size_t lanes = hn::Lanes(kTag);
+  const bool whole = t.columns == NR * lanes;
   V acc[MR][NR];
   for (std::size_t n = 0; n < NR; ++n) {
-    const std::size_t left = t.columns - n * lanes;
+    const std::size_t left = whole ? lanes : t.columns - n * lanes;
     const V bias = t.bias == nullptr ? hn::Zero(kTag) : LoadSome(t.bias + n * lanes, left);
 #pragma GCC unroll 16
     for (std::size_t m = 0; m < MR; ++m)
       acc[m][n] = t.load_c ? hn::Add(bias, LoadSome(t.c + m * t.stride_c + n * lanes, left)) : bias;
   }
-  const float* a = t.a;
+  RowsOfA<MR, kTransposeA> a(t.a, t.stride_a);
   const float* b = t.b;
-  const std::size_t step_a = kTransposeA ? t.stride_a : 1;
-  for (std::size_t k = 0; k < t.depth; ++k, a += step_a, b += t.stride_b) {
+  for (std::size_t k = 0; k < t.depth; ++k, a.next(), b += t.stride_b) {
     V vb[NR];
 #pragma GCC unroll 2
     for (std::size_t n = 0; n < NR; ++n) vb[n] = hn::LoadU(kTag, b + n * lanes);
 #pragma GCC unroll 16
     for (std::size_t m = 0; m < MR; ++m) {
-      const V va = hn::Set(kTag, a[kTransposeA ? m : m * t.stride_a]);
+      const V va = a[m];
 #pragma GCC unroll 2
       for (std::size_t n = 0; n < NR; ++n) acc[m][n] = hn::MulAdd(va, vb[n], acc[m][n]);
     }
   }
-  for (std::size_t n = 0; n < NR; ++n)
 #pragma GCC unroll 16
-    for (std::size_t m = 0; m < MR; ++m) StoreSome(acc[m][n], t.c + m * t.stride_c + n * lanes, t.columns - n * lanes);
+  for (std::size_t m = 0; m < MR; ++m)
+#pragma GCC unroll 2
+    for (std::size_t n = 0; n < NR; ++n) {
+      float* to = t.c + m * t.stride_c + n * lanes;
+      if (whole)
+        hn::StoreU(acc[m][n], kTag, to);
+      else
+        StoreSome(acc[m][n], to, t.columns - n * lanes);
+    }
 }
 
 using TileFunction = void (*)(const TileArgs&);
@@ -120,21 +152,24 @@ void PackB(const float* b, std::size_t stride, bool transposed, std::size_t dept
            std::size_t width, float* to) {
   if (columns < width) std::fill(to, to + depth * width, 0.0f);
   if (!transposed) {
-    for (std::size_t k = 0; k < depth; ++k)
+    for (std::size_t k = 0; k < depth; ++k) {
+      if (k + kAhead < depth)
+        for (std::size_t i = 0; i < columns; i += 16) hwy::Prefetch(b + (k + kAhead) * stride + i);
       for_lanes(kTag, columns, [&](std::size_t i, auto lanes) HWY_ATTR {
         store(load(kTag, b + k * stride + i, lanes), kTag, to + k * width + i, lanes);
       });
+    }
     return;
   }
-  std::size_t n = 0;
-  for (; n + 4 <= columns; n += 4) {
-    std::size_t k = 0;
-    for (; k + 4 <= depth; k += 4) Transpose4(b + n * stride + k, stride, to + k * width + n, width);
-    for (; k < depth; ++k)
-      for (std::size_t i = 0; i < 4; ++i) to[k * width + n + i] = b[(n + i) * stride + k];
+  const std::size_t whole = columns / 4 * 4;
+  std::size_t k = 0;
+  for (; k + 4 <= depth; k += 4) {
+    for (std::size_t n = 0; n < whole; n += 4) Transpose4(b + n * stride + k, stride, to + k * width + n, width);
+    for (std::size_t n = whole; n < columns; ++n)
+      for (std::size_t i = 0; i < 4; ++i) to[(k + i) * width + n] = b[n * stride + k + i];
   }
-  for (; n < columns; ++n)
-    for (std::size_t k = 0; k < depth; ++k) to[k * width + n] = b[n * stride + k];
+  for (; k < depth; ++k)
+    for (std::size_t n = 0; n < columns; ++n) to[k * width + n] = b[n * stride + k];
 }
 
 // Columns [column, column + columns) of rows [row, row_end) of C.
