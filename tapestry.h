@@ -6,4 +6,5 @@
 #include "autodiff/record.h"
 #include "autodiff/tape.h"
 #include "optim/adam.h"
+#include "optim/schedule.h"
 #include "optim/sgd.h"
