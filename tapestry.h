@@ -2,6 +2,7 @@
 #pragma once
 
 #include "autodiff/gradcheck.h"
+#include "autodiff/map.h"
 #include "autodiff/ops/matmul.h"
 #include "autodiff/record.h"
 #include "autodiff/tape.h"
