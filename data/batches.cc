@@ -1,0 +1,80 @@
+#include "data/batches.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "data/dataset_content.h"
+#include "kernels/error.h"
+
+namespace tapestry::data {
+namespace {
+
+// Dropout and initializers draw from streams below this one.
+constexpr std::uint64_t kShuffleStream = std::uint64_t{1} << 63;
+
+// A permutation of 0 ... N - 1 from f(seed, epoch) (Fisher and Yates; Durstenfeld 1964).
+void shuffle(std::span<std::int64_t> order, std::uint64_t seed, std::int64_t epoch) {
+  const Philox philox(seed, kShuffleStream | static_cast<std::uint64_t>(epoch));
+  for (std::size_t i = 0; i < order.size(); ++i) order[i] = static_cast<std::int64_t>(i);
+  for (std::size_t i = order.size(); i > 1; --i) std::swap(order[i - 1], order[philox.below(i, i)]);
+}
+
+// out = x * scale + shift, with one scale and shift for each channel (the last axis).
+template <class T>
+void convert(const T* x, float* out, std::size_t size, std::span<const float> scale, std::span<const float> shift) {
+  const std::size_t channels = scale.size();
+  if (channels == 1) {
+    for (std::size_t i = 0; i < size; ++i) out[i] = static_cast<float>(x[i]) * scale[0] + shift[0];
+    return;
+  }
+  for (std::size_t i = 0; i < size; i += channels)
+    for (std::size_t c = 0; c < channels; ++c) out[i + c] = static_cast<float>(x[i + c]) * scale[c] + shift[c];
+}
+
+}  // namespace
+
+Batches::Batches(const Dataset& dataset, Context& context, const BatchOptions& options)
+    : dataset_(dataset), context_(&context), options_(options) {
+  if (options.size < 1)
+    fail<ArgumentError>(options.where, "batches", fmt::format("size must be 1 or more, got {}", options.size));
+  if (options.epoch < 0)
+    fail<ArgumentError>(options.where, "batches", fmt::format("epoch must not be negative, got {}", options.epoch));
+  const std::int64_t examples = dataset.content().labels.empty() ? 0 : dataset.size();
+  count_ = examples / options.size + (!options.drop_last && examples % options.size != 0 ? 1 : 0);
+  if (!options.shuffle) return;
+  order_ = context.empty({examples}, DType::int64);
+  shuffle(order_.span<std::int64_t>(), context.seed(), options.epoch);
+}
+
+void Batches::load(std::int64_t index) {
+  batch_ = {};  // first of all, so that the next batch can have its memory
+  if (index >= count_) return;
+  const Dataset::Content& content = dataset_.content();
+  const std::int64_t first = index * options_.size, size = std::min(options_.size, dataset_.size() - first);
+  batch_.images = context_->empty(content.shape.with(0, size));
+  batch_.labels = context_->empty({size}, DType::int64);
+  const auto images = batch_.images.span<float>();
+  const auto labels = batch_.labels.span<std::int64_t>();
+  const auto order = std::as_const(order_).span<std::int64_t>();
+  const auto length = static_cast<std::size_t>(content.sample_size());
+  const std::size_t grain = std::max<std::size_t>(1, kernels::kGrain / std::max<std::size_t>(length, 1));
+  parallel_for(context_->device().pool, static_cast<std::size_t>(size), grain, [&](std::size_t begin, std::size_t end) {
+    for (std::size_t i = begin; i < end; ++i) {
+      const std::size_t position = static_cast<std::size_t>(first) + i;
+      const std::size_t example = static_cast<std::size_t>(dataset_.begin_) +
+                                  (order.empty() ? position : static_cast<std::size_t>(order[position]));
+      labels[i] = content.labels[example];
+      float* const out = images.data() + i * length;
+      const auto write = [&](const auto* x) {
+        if (options_.normalize) return convert(x, out, length, content.scale, content.shift);
+        std::transform(x, x + length, out, [&](auto value) { return static_cast<float>(value) * content.plain_scale; });
+      };
+      content.is_bytes ? write(content.bytes.data() + example * length)
+                       : write(content.floats.data() + example * length);
+    }
+  });
+}
+
+}  // namespace tapestry::data
