@@ -3,6 +3,7 @@
 
 #include "autodiff/gradcheck.h"
 #include "autodiff/map.h"
+#include "autodiff/gradient.h"
 #include "autodiff/ops/matmul.h"
 #include "autodiff/record.h"
 #include "autodiff/tape.h"

@@ -1,0 +1,95 @@
+#!/usr/bin/env python3
+"""The other side of the comparison: train steps of the benchmark models with PyTorch on the CPU.
+
+usage: torch_train.py [--models a,b] [--modes eager,nhwc] [--threads N] [--seconds S]
+       torch_train.py --dump FOLDER [--models a,b]
+
+A step is zero_grad, forward, cross-entropy, backward and SGD (lr 0.001, momentum 0.9) on random data in memory.
+Prints one JSON object a line. With --dump it writes FOLDER/MODEL.npz instead: "param/<state dict name>" in PyTorch's
+layouts, one batch "x" and "y", and the "losses" of 20 steps on it, which `train_step --check` must meet.
+"""
+import argparse
+import json
+import statistics
+import time
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+
+def mlp():
+    return nn.Sequential(nn.Flatten(), nn.Linear(784, 256), nn.ReLU(), nn.Linear(256, 10))
+
+
+def mlp_ln():
+    def block(inputs, outputs):
+        return [nn.Linear(inputs, outputs), nn.LayerNorm(outputs), nn.ReLU()]
+    return nn.Sequential(nn.Flatten(), *block(784, 512), *block(512, 512), nn.Linear(512, 10))
+
+
+# name: (model, shape of a sample, batch)
+MODELS = {"mlp": (mlp, (1, 28, 28), 64), "mlp_ln": (mlp_ln, (1, 28, 28), 128)}
+
+
+class Run:
+    def __init__(self, name, mode="eager"):
+        torch.manual_seed(0)
+        make, shape, self.batch = MODELS[name]
+        self.model, self.x = make(), torch.randn(self.batch, *shape)
+        self.y = torch.randint(0, 10, (self.batch,))
+        if mode == "nhwc":
+            layout = torch.channels_last if len(shape) == 3 else torch.channels_last_3d
+            self.model, self.x = self.model.to(memory_format=layout), self.x.to(memory_format=layout)
+        self.optimizer = torch.optim.SGD(self.model.parameters(), lr=1e-3, momentum=0.9)
+
+    def step(self):
+        self.optimizer.zero_grad(set_to_none=True)
+        loss = F.cross_entropy(self.model(self.x), self.y)
+        loss.backward()
+        self.optimizer.step()
+        return loss
+
+
+def dump(name, folder):
+    run = Run(name)
+    arrays = {f"param/{key}": value.detach().numpy().copy() for key, value in run.model.state_dict().items()}
+    losses = np.array([run.step().item() for _ in range(20)])
+    np.savez(f"{folder}/{name}.npz", x=run.x.numpy(), y=run.y.numpy(), losses=losses, **arrays)
+
+
+def measure(name, mode, seconds):
+    run, times = Run(name, mode), []
+    for _ in range(3):
+        run.step()
+    end = time.perf_counter() + seconds
+    while time.perf_counter() < end or len(times) < 5:
+        start = time.perf_counter()
+        run.step()
+        times.append(time.perf_counter() - start)
+    median = statistics.median(times)
+    return {"peer": "torch-" + torch.__version__, "model": name, "mode": mode, "batch": run.batch,
+            "threads": torch.get_num_threads(), "ms_median": round(median * 1e3, 4),
+            "ms_min": round(min(times) * 1e3, 4), "images_per_s": round(run.batch / median, 1)}
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--models", default=",".join(MODELS))
+    parser.add_argument("--modes", default="eager,nhwc")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--seconds", type=float, default=2)
+    parser.add_argument("--dump", default="")
+    options = parser.parse_args()
+    torch.set_num_threads(1 if options.dump else options.threads)
+    for name in options.models.split(","):
+        if options.dump:
+            dump(name, options.dump)
+            continue
+        for mode in options.modes.split(","):
+            print(json.dumps(measure(name, mode, options.seconds)), flush=True)
+
+
+if __name__ == "__main__":
+    main()
