@@ -39,4 +39,17 @@ struct AdamFactors {
   double inside, outside;  // of the weight, in the gradient and beside it
 };
 
+// Lines of `size` elements that lie `inner` apart: x [outer, size, inner].
+struct SoftmaxDims {
+  std::size_t outer = 1, size = 1, inner = 1;
+  bool log = false;  // the logarithm of the softmax
+};
+
+// Rows of `classes` scores, and a label for each row. Labels equal to ignore_index are left out.
+struct CrossEntropyDims {
+  std::size_t rows = 0, classes = 0;
+  std::int64_t ignore_index = -100;
+  double label_smoothing = 0;
+};
+
 }  // namespace tapestry::kernels

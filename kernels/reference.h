@@ -2,6 +2,8 @@
 #pragma once
 
 #include "kernels/reference/elementwise.h"
+#include "kernels/reference/loss.h"
 #include "kernels/reference/matmul.h"
 #include "kernels/reference/reduce.h"
+#include "kernels/reference/softmax.h"
 #include "kernels/reference/update.h"

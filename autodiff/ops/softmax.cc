@@ -1,0 +1,47 @@
+#include "autodiff/ops/softmax.h"
+
+#include <fmt/format.h>
+
+#include "autodiff/record.h"
+#include "kernels/softmax.h"
+
+namespace tapestry {
+namespace {
+
+using kernels::SoftmaxDims;
+
+SoftmaxDims softmax_dims(const char* op, const Shape& x, const SoftmaxOptions& options, bool log) {
+  const int rank = std::max(x.rank(), 1);  // a number is a line of one element
+  if (options.axis < -rank || options.axis >= rank)
+    fail<ShapeError>(options.where, op, fmt::format("axis {} does not exist in {}", options.axis, to_string(x)));
+  SoftmaxDims dims{.log = log};
+  if (x.rank() == 0) return dims;
+  const int axis = x.axis(options.axis);
+  dims.outer = static_cast<std::size_t>(x.product(0, axis));
+  dims.size = static_cast<std::size_t>(x[axis]);
+  dims.inner = static_cast<std::size_t>(x.product(axis + 1, x.rank()));
+  return dims;
+}
+
+Var softmax_of(const char* op, const Var& x, const SoftmaxOptions& options, bool log) {
+  if (!x.value()) fail<ArgumentError>(options.where, op, "the input holds nothing");
+  const SoftmaxDims dims = softmax_dims(op, x.shape(), options, log);
+  const kernels::Device& device = x.device();
+  Tensor y = x.value().like();
+  visit_floating(op, x.dtype(),
+                 [&]<class T>(T) { kernels::softmax_forward(device, dims, x.value().span<T>(), y.span<T>()); });
+  return record(op, y, {x}, options.where, [&device, dims, y](const Tensor& dy, GradSlots grads) {
+    Tensor dx = grads.overwrite(0);
+    visit_floating("softmax", y.dtype(), [&]<class T>(T) {
+      kernels::softmax_backward(device, dims, y.span<T>(), dy.span<T>(), dx.span<T>());
+    });
+  });
+}
+
+}  // namespace
+
+Var softmax(const Var& x, const SoftmaxOptions& options) { return softmax_of("softmax", x, options, false); }
+
+Var log_softmax(const Var& x, const SoftmaxOptions& options) { return softmax_of("log_softmax", x, options, true); }
+
+}  // namespace tapestry
