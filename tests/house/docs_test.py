@@ -66,7 +66,7 @@ def mentions(name, text):
     for path in {*PATH.findall(text)}:
         if not (tree.ROOT / path).exists():
             yield f"{name}: there is no {path}"
-    for link in LINK.findall(text):
+    for link in LINK.findall(BLOCK.sub("", text)):
         if not (tree.ROOT / name).parent.joinpath(link).exists():
             yield f"{name}: the link to {link} leads nowhere"
 
