@@ -2,8 +2,8 @@
 #pragma once
 
 #include "autodiff/gradcheck.h"
-#include "autodiff/map.h"
 #include "autodiff/gradient.h"
+#include "autodiff/map.h"
 #include "autodiff/ops/loss.h"
 #include "autodiff/ops/matmul.h"
 #include "autodiff/ops/softmax.h"
