@@ -1,6 +1,7 @@
 // The sizes that kernels work on; shapes of tensors are reduced to these at the op's door.
 #pragma once
 
+#include <array>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
@@ -13,6 +14,20 @@ struct MatmulDims {
   bool transpose_a = false, transpose_b = false;
   bool accumulate = false;  // C += instead of C =
   std::size_t batch = 1, stride_a = 0, stride_b = 0, stride_c = 0;
+};
+
+// Elementwise work on up to three inputs of which any axis may be stretched (NumPy's broadcasting). Axes are collapsed:
+// none has size 1 unless it is the only one, and the innermost stride of each input is 1 or 0 (stretched).
+struct BroadcastDims {
+  static constexpr std::size_t kMaxRank = 6, kMaxInputs = 3;
+  std::size_t rank = 1, size = 1;  // axes and elements of the output
+  std::array<std::size_t, kMaxRank> sizes{1};
+  std::array<std::array<std::size_t, kMaxRank>, kMaxInputs> strides{};  // by input, in elements
+};
+
+// A reduction of x [outer, size, inner] to y [outer, inner].
+struct ReduceDims {
+  std::size_t outer = 1, size = 1, inner = 1;
 };
 
 // One update by gradient descent; `scale` multiplies the gradient, `first` starts the momentum from it.

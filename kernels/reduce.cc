@@ -1,11 +1,13 @@
 #include "kernels/reduce.h"
 
+#include <algorithm>
 #include <atomic>
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/reduce.cc"
 #include "kernels/highway.h"
 //
+#include "kernels/exp-inl.h"
 #include "kernels/lanes-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -22,35 +24,102 @@ bool AllFinite(const float* x, std::size_t size) {
   return hn::GetLane(hn::SumOfLanes(d, sum)) == 0;
 }
 
-// out[n] = sum of `rows` rows of x: four vectors of columns at a time.
-void SumRows(const float* x, std::size_t rows, std::size_t columns, float* out) {
-  const hn::ScalableTag<float> d;
-  const std::size_t lanes = hn::Lanes(d);
-  std::size_t j = 0;
-  for (; j + 4 * lanes <= columns; j += 4 * lanes) {
-    auto s0 = hn::Zero(d), s1 = s0, s2 = s0, s3 = s0;
-    for (std::size_t i = 0; i < rows; ++i) {
-      const float* row = x + i * columns + j;
-      s0 = hn::Add(s0, hn::LoadU(d, row));
-      s1 = hn::Add(s1, hn::LoadU(d, row + lanes));
-      s2 = hn::Add(s2, hn::LoadU(d, row + 2 * lanes));
-      s3 = hn::Add(s3, hn::LoadU(d, row + 3 * lanes));
-    }
-    hn::StoreU(s0, d, out + j);
-    hn::StoreU(s1, d, out + j + lanes);
-    hn::StoreU(s2, d, out + j + 2 * lanes);
-    hn::StoreU(s3, d, out + j + 3 * lanes);
+using Doubles = hn::ScalableTag<double>;
+using Halves = hn::Rebind<float, Doubles>;  // as many floats
+using V = hn::Vec<Doubles>;
+
+template <class Lanes>
+HWY_INLINE V Widened(const float* x, Lanes lanes) {
+  return hn::PromoteTo(Doubles(), load(Halves(), x, lanes));
+}
+
+template <class F>
+HWY_INLINE double RowSum(const F& f, const float* x, std::size_t size, double center) {
+  const Doubles d;
+  const std::size_t step = hn::Lanes(d);
+  const V c = hn::Set(d, center);
+  V s0 = hn::Zero(d), s1 = s0, s2 = s0, s3 = s0;
+  std::size_t i = 0;
+  for (; i + 4 * step <= size; i += 4 * step) {
+    s0 = hn::Add(s0, f(Widened(x + i, AllLanes()), c));
+    s1 = hn::Add(s1, f(Widened(x + i + step, AllLanes()), c));
+    s2 = hn::Add(s2, f(Widened(x + i + 2 * step, AllLanes()), c));
+    s3 = hn::Add(s3, f(Widened(x + i + 3 * step, AllLanes()), c));
   }
-  for_lanes(d, columns - j, [&](std::size_t i, auto lanes_left) HWY_ATTR {
-    auto even = hn::Zero(d), odd = even;
-    std::size_t row = 0;
-    for (; row + 2 <= rows; row += 2) {
-      even = hn::Add(even, load(d, x + row * columns + j + i, lanes_left));
-      odd = hn::Add(odd, load(d, x + (row + 1) * columns + j + i, lanes_left));
-    }
-    if (row < rows) even = hn::Add(even, load(d, x + row * columns + j + i, lanes_left));
-    store(hn::Add(even, odd), d, out + j + i, lanes_left);
+  for_lanes(d, size - i, [&](std::size_t k, auto lanes) HWY_ATTR {
+    s0 = hn::Add(s0, only(d, f(Widened(x + i + k, lanes), c), hn::Zero(d), lanes));
   });
+  return hn::GetLane(hn::SumOfLanes(d, hn::Add(hn::Add(s0, s1), hn::Add(s2, s3))));
+}
+
+// sums[j] = the sum over `rows` of f(x[row * stride + j]): four vectors of columns at a time.
+template <class F>
+HWY_INLINE void ColumnSums(const F& f, const float* x, std::size_t stride, std::size_t rows, std::size_t columns,
+                           const double* center, double* sums) {
+  const Doubles d;
+  const std::size_t step = hn::Lanes(d);
+  const auto center_at = [&](std::size_t j, auto lanes)
+                             HWY_ATTR { return center == nullptr ? hn::Zero(d) : load(d, center + j, lanes); };
+  std::size_t j = 0;
+  for (; j + 4 * step <= columns; j += 4 * step) {
+    const V c0 = center_at(j, AllLanes()), c1 = center_at(j + step, AllLanes()),
+            c2 = center_at(j + 2 * step, AllLanes()), c3 = center_at(j + 3 * step, AllLanes());
+    V s0 = hn::Zero(d), s1 = s0, s2 = s0, s3 = s0;
+    for (std::size_t i = 0; i < rows; ++i) {
+      const float* row = x + i * stride + j;
+      s0 = hn::Add(s0, f(Widened(row, AllLanes()), c0));
+      s1 = hn::Add(s1, f(Widened(row + step, AllLanes()), c1));
+      s2 = hn::Add(s2, f(Widened(row + 2 * step, AllLanes()), c2));
+      s3 = hn::Add(s3, f(Widened(row + 3 * step, AllLanes()), c3));
+    }
+    hn::StoreU(s0, d, sums + j);
+    hn::StoreU(s1, d, sums + j + step);
+    hn::StoreU(s2, d, sums + j + 2 * step);
+    hn::StoreU(s3, d, sums + j + 3 * step);
+  }
+  for_lanes(d, columns - j, [&](std::size_t k, auto lanes) HWY_ATTR {
+    const V c = center_at(j + k, lanes);
+    V even = hn::Zero(d), odd = even;
+    std::size_t i = 0;
+    for (; i + 2 <= rows; i += 2) {
+      even = hn::Add(even, f(Widened(x + i * stride + j + k, lanes), c));
+      odd = hn::Add(odd, f(Widened(x + (i + 1) * stride + j + k, lanes), c));
+    }
+    if (i < rows) even = hn::Add(even, f(Widened(x + i * stride + j + k, lanes), c));
+    store(hn::Add(even, odd), d, sums + j + k, lanes);
+  });
+}
+
+// Calls body with the vector form of `term`.
+template <class Body>
+HWY_INLINE void WithTerm(Term term, const Body& body) {
+  switch (term) {
+    case Term::value:
+      return body([](V x, V) HWY_ATTR { return x; });
+    case Term::square:
+      return body([](V x, V c) HWY_ATTR {
+        const V difference = hn::Sub(x, c);
+        return hn::Mul(difference, difference);
+      });
+    case Term::exp:
+      return body([](V x, V c) HWY_ATTR { return ExpOrNaN(Doubles(), hn::Sub(x, c)); });
+    case Term::equal:
+      return body([](V x, V c) HWY_ATTR {
+        const auto same = hn::Or(hn::Eq(x, c), hn::And(hn::IsNaN(x), hn::IsNaN(c)));
+        return hn::IfThenElseZero(same, hn::Set(Doubles(), 1.0));
+      });
+  }
+}
+
+void RowSumsOf(Term term, const float* x, std::size_t rows, std::size_t size, const double* center, double* sums) {
+  WithTerm(term, [&](const auto& f) HWY_ATTR {
+    for (std::size_t i = 0; i < rows; ++i) sums[i] = RowSum(f, x + i * size, size, center == nullptr ? 0 : center[i]);
+  });
+}
+
+void ColumnSumsOf(Term term, const float* x, std::size_t stride, std::size_t rows, std::size_t columns,
+                  const double* center, double* sums) {
+  WithTerm(term, [&](const auto& f) HWY_ATTR { ColumnSums(f, x, stride, rows, columns, center, sums); });
 }
 
 }  // namespace tapestry::kernels::HWY_NAMESPACE
@@ -60,7 +129,8 @@ HWY_AFTER_NAMESPACE();
 namespace tapestry::kernels {
 
 HWY_EXPORT(AllFinite);
-HWY_EXPORT(SumRows);
+HWY_EXPORT(RowSumsOf);
+HWY_EXPORT(ColumnSumsOf);
 
 bool all_finite(const Device& device, std::span<const float> x) {
   std::atomic<bool> finite = true;
@@ -70,26 +140,82 @@ bool all_finite(const Device& device, std::span<const float> x) {
   return finite;
 }
 
+namespace {
+
+const double* offset(std::span<const double> center, std::size_t at) {
+  return center.empty() ? nullptr : center.data() + at;
+}
+
+void reduce_rows(const Device& device, const ReduceDims& dims, Term term, std::span<const float> x,
+                 std::span<const double> center, std::span<double> sums) {
+  const auto row_sums = TAPESTRY_CALL(device.target, RowSumsOf);
+  const std::size_t pieces = (dims.size + kGrain - 1) / kGrain;
+  if (pieces <= 1) {
+    const std::size_t grain = kGrain / std::max<std::size_t>(dims.size, 1);
+    return parallel_for(device.pool, dims.outer, grain, [&](std::size_t begin, std::size_t end) {
+      row_sums(term, x.data() + begin * dims.size, end - begin, dims.size, offset(center, begin), sums.data() + begin);
+    });
+  }
+  const Block block = device.arena.allocate(dims.outer * pieces * sizeof(double));
+  double* partial = reinterpret_cast<double*>(block.data());
+  device.pool.run(dims.outer * pieces, [&](std::size_t task) {
+    const std::size_t row = task / pieces, begin = task % pieces * kGrain;
+    row_sums(term, x.data() + row * dims.size + begin, 1, std::min(kGrain, dims.size - begin), offset(center, row),
+             partial + task);
+  });
+  for (std::size_t row = 0; row < dims.outer; ++row) {
+    sums[row] = 0;
+    for (std::size_t piece = 0; piece < pieces; ++piece) sums[row] += partial[row * pieces + piece];
+  }
+}
+
+// Tasks are pieces of rows times blocks of columns; the sums of the pieces are added in order.
+void reduce_columns(const Device& device, const ReduceDims& dims, Term term, std::span<const float> x,
+                    std::span<const double> center, std::span<double> sums) {
+  const auto column_sums = TAPESTRY_CALL(device.target, ColumnSumsOf);
+  const std::size_t matrix = dims.size * dims.inner;
+  if (matrix <= kGrain)
+    return parallel_for(device.pool, dims.outer, kGrain / std::max<std::size_t>(matrix, 1),
+                        [&](std::size_t begin, std::size_t end) {
+                          for (std::size_t i = begin; i < end; ++i)
+                            column_sums(term, x.data() + i * matrix, dims.inner, dims.size, dims.inner,
+                                        offset(center, i * dims.inner), sums.data() + i * dims.inner);
+                        });
+  const std::size_t width = std::min<std::size_t>(dims.inner, 512), blocks = (dims.inner + width - 1) / width;
+  const std::size_t rows = std::max<std::size_t>(kGrain / width, 64), pieces = (dims.size + rows - 1) / rows;
+  const Block block = device.arena.allocate(pieces == 1 ? 0 : dims.outer * pieces * dims.inner * sizeof(double));
+  double* partial = pieces == 1 ? sums.data() : reinterpret_cast<double*>(block.data());
+  device.pool.run(dims.outer * pieces * blocks, [&](std::size_t task) {
+    const std::size_t column = task % blocks * width, piece = task / blocks, i = piece / pieces,
+                      row = piece % pieces * rows;
+    column_sums(term, x.data() + i * matrix + row * dims.inner + column, dims.inner, std::min(rows, dims.size - row),
+                std::min(width, dims.inner - column), offset(center, i * dims.inner + column),
+                partial + piece * dims.inner + column);
+  });
+  if (pieces == 1) return;
+  for (std::size_t i = 0; i < dims.outer; ++i)
+    parallel_for(device.pool, dims.inner, kGrain / pieces + 1, [&](std::size_t begin, std::size_t end) {
+      double* sum = sums.data() + i * dims.inner;
+      std::fill(sum + begin, sum + end, 0.0);
+      for (std::size_t piece = i * pieces; piece < (i + 1) * pieces; ++piece)
+        for (std::size_t j = begin; j < end; ++j) sum[j] += partial[piece * dims.inner + j];
+    });
+}
+
+}  // namespace
+
+void reduce(const Device& device, const ReduceDims& dims, Term term, std::span<const float> x,
+            std::span<const double> center, std::span<double> sums) {
+  if (dims.inner == 1) return reduce_rows(device, dims, term, x, center, sums);
+  reduce_columns(device, dims, term, x, center, sums);
+}
+
 void sum_rows(const Device& device, std::size_t m, std::size_t n, std::span<const float> x, std::span<float> out,
               bool accumulate) {
-  if (n == 0) return;
-  constexpr std::size_t kRows = 256;  // summed in fp32; their sums are added in double, in order
-  const std::size_t chunks = (m + kRows - 1) / kRows;
-  const Block partial = device.arena.allocate(chunks * n * sizeof(float));
-  float* sums = reinterpret_cast<float*>(partial.data());
-  const auto task = [&](std::size_t chunk) {
-    TAPESTRY_CALL(device.target, SumRows)
-    (x.data() + chunk * kRows * n, std::min(kRows, m - chunk * kRows), n, sums + chunk * n);
-  };
-  if (m * n <= kGrain)
-    for (std::size_t chunk = 0; chunk < chunks; ++chunk) task(chunk);
-  else
-    device.pool.run(chunks, task);
-  for (std::size_t j = 0; j < n; ++j) {
-    double sum = accumulate ? out[j] : 0;
-    for (std::size_t chunk = 0; chunk < chunks; ++chunk) sum += sums[chunk * n + j];
-    out[j] = static_cast<float>(sum);
-  }
+  const Block block = device.arena.allocate(n * sizeof(double));
+  const std::span<double> sums(reinterpret_cast<double*>(block.data()), n);
+  reduce(device, {.size = m, .inner = n}, Term::value, x, {}, sums);
+  for (std::size_t j = 0; j < n; ++j) out[j] = static_cast<float>(accumulate ? sums[j] + out[j] : sums[j]);
 }
 
 }  // namespace tapestry::kernels

@@ -43,3 +43,93 @@ TEST_CASE("all_finite: one NaN or infinity in any place is seen") {
       }
   });
 }
+
+TEST_CASE("reduce: every term, target, alignment and form against plain loops in double") {
+  using kernels::ReduceDims;
+  using kernels::Term;
+  std::vector<ReduceDims> forms;
+  for (std::size_t size : awkward_sizes()) forms.push_back({.size = size});
+  for (std::size_t size : {0u, 1u, 5u, 17u, 300u})
+    for (std::size_t inner : {1u, 2u, 9u, 16u, 37u, 130u}) forms.push_back({.outer = 3, .size = size, .inner = inner});
+  forms.insert(forms.end(),
+               {{2, 70001, 1}, {70001, 2, 1}, {1, 9001, 5}, {2, 701, 530}, {5000, 3, 7}, {0, 4, 4}, {4, 4, 0}});
+  for_each_target([&](const kernels::Device& device) {
+    for (const ReduceDims& dims : forms)
+      for (std::size_t misalignment : kMisalignments)
+        for (Term term : {Term::value, Term::square, Term::exp, Term::equal})
+          for (bool centered : {false, true}) {
+            if (dims.outer * dims.size * dims.inner > 20000 && (centered || misalignment == 3)) continue;
+            const std::size_t results = dims.outer * dims.inner;
+            Guarded<float> x(dims.outer * dims.size * dims.inner, misalignment);
+            Guarded<double> center(centered ? results : 0, misalignment), sums(results, misalignment);
+            fill_random(x.span(), results + dims.size);
+            for (std::size_t i = 0; i < center.span().size(); ++i) center[i] = i < x.span().size() ? x[i] : 0.5;
+            std::vector<double> expected(results);
+            kernels::reference::reduce<float>(dims, term, x.span(), center.span(), expected);
+            kernels::reduce(device, dims, term, std::as_const(x).span(), std::as_const(center).span(), sums.span());
+            INFO("outer " << dims.outer << " size " << dims.size << " inner " << dims.inner << " term "
+                          << static_cast<int>(term));
+            for (std::size_t i = 0; i < results; ++i)
+              if (!(std::abs(sums[i] - expected[i]) <= 1e-13 * (1 + static_cast<double>(dims.size))))
+                REQUIRE(sums[i] == expected[i]);
+            REQUIRE((x.intact() && sums.intact()));
+            count_case(device.target);
+          }
+  });
+}
+
+TEST_CASE("reduce: sums with cancellation keep the digits of float") {
+  for_each_target([](const kernels::Device& device) {
+    constexpr std::size_t kSize = 1 << 18;
+    std::vector<float> x(kSize);
+    fill_random(x, 5);
+    long double exact = 0;
+    for (std::size_t i = 0; i < kSize; ++i) {
+      if (i % 2 == 1) x[i] = -x[i - 1] + 1e-6f * static_cast<float>(i % 5);
+      exact += static_cast<long double>(x[i]);
+    }
+    double sum = 0;
+    kernels::reduce(device, {.size = kSize}, kernels::Term::value, x, {}, {&sum, 1});
+    REQUIRE(std::abs(sum - static_cast<double>(exact)) < 1e-10);
+    count_case(device.target);
+  });
+}
+
+TEST_CASE("reduce: NaN and infinities pass") {
+  using kernels::Term;
+  for_each_target([](const kernels::Device& device) {
+    for (Term term : {Term::value, Term::square, Term::exp, Term::equal})
+      for (float bad : {NAN, INFINITY, -INFINITY})
+        for (double center : {0.5, static_cast<double>(NAN)})
+          for (std::size_t at : {0u, 36u}) {
+            std::vector<float> x(37, 0.25f);
+            x[at] = bad;
+            double found = 0, expected = 0;
+            const kernels::ReduceDims dims{.size = 37};
+            kernels::reduce(device, dims, term, x, {&center, 1}, {&found, 1});
+            kernels::reference::reduce<float>(dims, term, x, {&center, 1}, {&expected, 1});
+            INFO("term " << static_cast<int>(term) << ", " << bad << ", center " << center << ", found " << found);
+            if (std::isnan(expected))
+              REQUIRE(std::isnan(found));
+            else
+              REQUIRE(found == Approx(expected));
+            count_case(device.target);
+          }
+  });
+}
+
+TEST_CASE("reduce: the same bits at any number of threads") {
+  std::vector<float> x(700 * 531);
+  fill_random(x, 9);
+  for (const kernels::ReduceDims& dims :
+       {kernels::ReduceDims{1, 700 * 531, 1}, {1, 700, 531}, {700, 1, 531}, {1, 700 * 177, 3}}) {
+    std::vector<double> first;
+    for (int threads : {1, 2, 3, 7}) {
+      const Context context{{.threads = threads}};
+      std::vector<double> sums(dims.outer * dims.inner);
+      kernels::reduce(context.device(), dims, kernels::Term::value, x, {}, sums);
+      if (first.empty()) first = sums;
+      REQUIRE(sums == first);
+    }
+  }
+}
