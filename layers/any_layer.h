@@ -1,0 +1,79 @@
+// A layer of any type as a value, for what holds layers that it does not know. Copies are deep.
+#pragma once
+
+#include <memory>
+#include <string_view>
+#include <typeinfo>
+#include <utility>
+
+#include "layers/builder.h"
+
+namespace tapestry {
+
+// With the visitor, one of the two virtual interfaces in the house.
+class LayerValue {
+ public:
+  virtual ~LayerValue() = default;
+
+  virtual std::unique_ptr<LayerValue> clone() const = 0;
+  virtual Var forward(const Var& x, Mode mode) = 0;
+  virtual Flow build(Builder& builder, const Flow& in) = 0;
+  virtual void visit(std::string_view name, Visitor& visitor) = 0;
+  virtual std::string_view describe() const = 0;  // "Linear"
+  virtual const std::type_info& type() const = 0;
+  virtual void* object() = 0;
+};
+
+class AnyLayer {
+ public:
+  template <class L>
+  requires Layer<std::remove_cvref_t<L>> &&
+      (!std::same_as<std::remove_cvref_t<L>, AnyLayer>)AnyLayer(L&& layer)  // NOLINT: implicit
+      : value_(std::make_unique<Held<std::remove_cvref_t<L>>>(std::forward<L>(layer))) {}
+  AnyLayer(const AnyLayer& other) : value_(other.value_->clone()) {}
+  AnyLayer(AnyLayer&&) noexcept = default;
+  AnyLayer& operator=(AnyLayer other) noexcept {
+    value_.swap(other.value_);
+    return *this;
+  }
+
+  Var operator()(const Var& x, Mode mode) const { return value_->forward(x, mode); }
+  Flow build(Builder& builder, const Flow& in) const { return value_->build(builder, in); }
+  // Visits the layer within under `name`; without a name, as itself.
+  void visit(std::string_view name, Visitor& visitor) const { value_->visit(name, visitor); }
+  void visit(Visitor& visitor) const { value_->visit("", visitor); }
+  std::string_view describe() const { return value_->describe(); }
+
+  template <Layer L>
+  bool holds() const {
+    return value_->type() == typeid(L);
+  }
+  // The layer itself, or nullptr when it is of another type.
+  template <Layer L>
+  L* get() const {
+    return holds<L>() ? static_cast<L*>(value_->object()) : nullptr;
+  }
+
+ private:
+  template <class L>
+  class Held : public LayerValue {
+   public:
+    explicit Held(const L& layer) : layer_(layer) {}
+    explicit Held(L&& layer) : layer_(std::move(layer)) {}
+
+    std::unique_ptr<LayerValue> clone() const override { return std::make_unique<Held>(layer_); }
+    Var forward(const Var& x, Mode mode) override { return apply(layer_, x, mode); }
+    Flow build(Builder& builder, const Flow& in) override { return builder(layer_, in); }
+    void visit(std::string_view name, Visitor& visitor) override { visitor(name, layer_); }
+    std::string_view describe() const override { return detail::type_name<L>(); }
+    const std::type_info& type() const override { return typeid(L); }
+    void* object() override { return &layer_; }
+
+   private:
+    L layer_;
+  };
+
+  std::unique_ptr<LayerValue> value_;
+};
+
+}  // namespace tapestry

@@ -1,0 +1,184 @@
+#include "layers/builder.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "kernels/error.h"
+
+namespace tapestry {
+namespace {
+
+// What a layer visits itself, without what is within the layers that it visits.
+class Direct : public Visitor {
+ public:
+  explicit Direct(const detail::LayerRef& layer) { layer.visit(*this); }
+
+  std::vector<detail::LayerRef> layers;
+  std::int64_t parameters = 0;  // elements
+
+ protected:
+  void visit_parameter(Parameter& parameter) override { parameters += parameter.value().size(); }
+  void visit_buffer(Buffer&) override {}
+  void visit_layer(const detail::LayerRef& layer) override { layers.push_back(layer); }
+};
+
+std::string describe(const Flow& flow) { return flow.shape ? to_string(*flow.shape) : "of unknown shape"; }
+
+}  // namespace
+
+// Gives cells and layers their paths, and lists them.
+class Builder::Namer : public Visitor {
+ public:
+  explicit Namer(Builder& builder) : builder_(builder) {}
+
+  void visit_layer(const detail::LayerRef& layer) override {
+    if (Location* where = layer.where()) where->layer = builder_.context_.intern(path());
+    builder_.layers_.push_back({layer, path()});
+    layer.visit(*this);
+  }
+
+ protected:
+  void visit_parameter(Parameter& parameter) override { add(builder_.parameters_, parameter.cell()); }
+  void visit_buffer(Buffer& buffer) override { add(builder_.buffers_, buffer.cell()); }
+
+ private:
+  void add(ParameterList& list, const std::shared_ptr<detail::Cell>& cell) {
+    if (std::ranges::find(list, cell) != list.end())
+      throw ArgumentError(fmt::format("build: '{}' and '{}' are the same cell", cell->name, path()));
+    cell->name = path();
+    list.push_back(cell);
+  }
+
+  Builder& builder_;
+};
+
+void Builder::declare(detail::Cell& cell, const Shape& shape, DType dtype, const std::function<Tensor()>& first) {
+  if (!cell.value) {
+    cell.value = first();
+    fresh_.push_back(&cell);
+    return;
+  }
+  if (cell.value.shape() != shape)
+    throw ShapeError(fmt::format("build: '{}' was built as {} before, here it would be {}", cell.name,
+                                 to_string(cell.value.shape()), to_string(shape)));
+  if (cell.value.dtype() != dtype)
+    throw ArgumentError(fmt::format("build: '{}' was built with another element type before", cell.name));
+}
+
+void Builder::parameter(Parameter& parameter, const Shape& shape, const Initializer& initializer,
+                        const ParameterOptions& options) {
+  const auto found = std::ranges::find(parameters_, parameter.cell());
+  if (found == parameters_.end()) throw ArgumentError("build: a parameter is declared that visit() does not name");
+  const auto number = static_cast<std::uint64_t>(found - parameters_.begin());
+  parameter.cell()->layout = options.layout;
+  declare(*parameter.cell(), shape, dtype_, [&] {
+    return initialize(initializer, context_, shape, options.fans.value_or(fans_of(shape)), number, dtype_);
+  });
+}
+
+void Builder::buffer(Buffer& buffer, const Shape& shape, double value, DType dtype) {
+  if (std::ranges::find(buffers_, buffer.cell()) == buffers_.end())
+    throw ArgumentError("build: a buffer is declared that visit() does not name");
+  declare(*buffer.cell(), shape, dtype, [&] { return context_.full(shape, value, dtype); });
+}
+
+Flow Builder::nested(const detail::LayerRef& layer, const Flow& in) {
+  const auto named = std::ranges::find_if(layers_, [&](const NamedLayer& known) { return known.layer.same(layer); });
+  if (named == layers_.end())
+    throw ArgumentError(fmt::format("build: a layer {} is built that visit() does not name", layer.type()));
+  const std::size_t row = summary_.layers.size();
+  summary_.layers.push_back({named->path, std::string(layer.type()), std::nullopt, 0, {}});
+  Flow out = layer.build(*this, in);
+
+  LayerSummary& line = summary_.layers[row];
+  line.output = out.shape;
+  line.parameters = Direct(layer).parameters;
+  const std::optional<Cost> cost = in.shape && out.shape ? layer.cost(*in.shape, *out.shape) : std::nullopt;
+  if (cost) {
+    line.cost = *cost;
+  } else if (row + 1 == summary_.layers.size()) {
+    const auto elements = static_cast<double>(out.shape ? out.shape->size() : 0);
+    line.cost = {elements, elements * static_cast<double>(dtype_bytes(dtype_))};
+  } else if (line.parameters == 0) {
+    summary_.layers.erase(summary_.layers.begin() + static_cast<std::ptrdiff_t>(row));  // its parts say it all
+  }
+  return out;
+}
+
+Flow Builder::chain(const detail::LayerRef& layer, const Flow& in) {
+  const Direct direct(layer);
+  Flow flow = in;
+  for (const detail::LayerRef& part : direct.layers) {
+    flow.guessed = flow.guessed || &part != &direct.layers.front();
+    flow = nested(part, flow);
+  }
+  if (!in.shape) return {};
+  const Var y = layer.forward(context_.input(context_.zeros(in.shape->prepend(1), dtype_)), Mode::eval);
+  if (!y.value()) return {};
+  if (y.shape().rank() == 0 || y.shape()[0] != 1)
+    throw ShapeError(
+        fmt::format("build: {} gives {} for one sample of {}; the first axis must stay the batch; a layer that does "
+                    "otherwise needs a build()",
+                    layer.type(), to_string(y.shape()), to_string(*in.shape)));
+  return y.shape().drop_front();
+}
+
+std::int64_t Builder::size(std::string_view option, std::int64_t given, const Flow& in, int axis,
+                           const Location& where) const {
+  if (given < 0) fail<ArgumentError>(where, "build", fmt::format("{} is {}, it must be positive", option, given));
+  if (!in.shape || (in.guessed && given > 0)) {
+    if (given == 0)
+      fail<ShapeError>(where, "build",
+                       fmt::format("{} is not given, and the shape of the input is not known: say .{} = ..., start the "
+                                   "model with Input{{...}}, or give build() the shape",
+                                   option, option));
+    return given;
+  }
+  if (axis < -in.shape->rank() || axis >= in.shape->rank())
+    fail<ShapeError>(where, "build", fmt::format("the input {} has no axis {}", describe(in), axis));
+  const std::int64_t found = (*in.shape)[axis];
+  if (given > 0 && given != found)
+    fail<ShapeError>(where, "build",
+                     fmt::format("{} is {}, but the layer before gives {}, whose axis {} is {}", option, given,
+                                 describe(in), axis, found));
+  return found;
+}
+
+Flow Builder::replace(const Flow& in, int axis, std::int64_t size) {
+  if (!in.shape) return {};
+  return Flow(in.shape->with(axis, size), in.guessed);
+}
+
+void Builder::require_declared() const {
+  for (const ParameterList* list : {&parameters_, &buffers_})
+    for (const auto& cell : *list)
+      if (!cell->value)
+        throw ArgumentError(
+            fmt::format("build: '{}' got no shape: its layer needs a build() that declares it", cell->name));
+}
+
+namespace detail {
+
+Summary build_model(Context& context, const LayerRef& model, const Flow& input, DType dtype) {
+  Builder builder(context, dtype);
+  Builder::Namer(builder).visit_layer(model);
+  const auto built = [](const std::shared_ptr<Cell>& cell) { return static_cast<bool>(cell->value); };
+  if (!builder.parameters_.empty() && std::ranges::all_of(builder.parameters_, built) &&
+      std::ranges::all_of(builder.buffers_, built))
+    throw ArgumentError("build: the model was built before");
+  try {
+    builder.summary_.output = builder.nested(model, input).shape;
+    builder.require_declared();
+    flatten(builder.parameters_);
+    flatten(builder.buffers_);
+  } catch (...) {
+    for (Cell* cell : builder.fresh_) cell->value = Tensor();
+    throw;
+  }
+  return std::move(builder.summary_);
+}
+
+}  // namespace detail
+}  // namespace tapestry

@@ -1,0 +1,75 @@
+#include "layers/sequential.h"
+
+#include <fmt/format.h>
+
+#include "kernels/error.h"
+
+namespace tapestry {
+namespace {
+
+// Lays the cells that have numbers into one block for parameters and one for buffers.
+void lay_flat(const Sequential& model) {
+  ParameterList parameters, buffers;
+  for (StateEntry& entry : model.state())
+    if (entry.cell->value) (entry.is_buffer ? buffers : parameters).push_back(std::move(entry.cell));
+  flatten(parameters);
+  flatten(buffers);
+}
+
+}  // namespace
+
+Sequential::Sequential(const Sequential& other)
+    : layers_(other.layers_), input_(other.input_), summary_(other.summary_), built_(other.built_) {
+  if (built_) lay_flat(*this);
+}
+
+Sequential& Sequential::append(AnyLayer layer) {
+  layers_.push_back(std::move(layer));
+  built_ = false;
+  return *this;
+}
+
+void Sequential::build_from(Context& context, const Flow& input, DType dtype) {
+  if (built_) throw ArgumentError("build: the model was built before");
+  summary_ = tapestry::build(context, *this, input, dtype);
+  built_ = true;
+}
+
+Flow Sequential::build(Builder& b, const Flow& in) const {
+  if (input_ && in.shape && *input_ != *in.shape && !in.guessed)
+    throw ShapeError(fmt::format("build: the model starts with Input{}, but it is given {}", to_string(*input_),
+                                 to_string(*in.shape)));
+  Flow flow = input_ ? Flow(*input_) : in;
+  for (const AnyLayer& layer : layers_) flow = layer.build(b, flow);
+  return flow;
+}
+
+void Sequential::visit(Visitor& v) const {
+  for (std::size_t i = 0; i < layers_.size(); ++i) layers_[i].visit(fmt::format("{}", i), v);
+}
+
+Var Sequential::operator()(const Var& x, Mode mode) const {
+  Var y = x;
+  for (const AnyLayer& layer : layers_) y = layer(y, mode);
+  return y;
+}
+
+const AnyLayer& Sequential::operator[](std::size_t index) const {
+  if (index >= layers_.size())
+    throw ArgumentError(fmt::format("Sequential: there is no layer {}, it has {}", index, layers_.size()));
+  return layers_[index];
+}
+
+AnyLayer& Sequential::operator[](std::size_t index) { return const_cast<AnyLayer&>(std::as_const(*this)[index]); }
+
+const Summary& Sequential::layer_summary() const {
+  if (!built_) throw ArgumentError("summary: the model is not built, call build() first");
+  return summary_;
+}
+
+void Sequential::fail_type(std::size_t index, std::string_view wanted) const {
+  throw ArgumentError(
+      fmt::format("Sequential: layer {} is of type {}, not {}", index, (*this)[index].describe(), wanted));
+}
+
+}  // namespace tapestry
