@@ -18,6 +18,7 @@
 #include "layers/linear.h"
 #include "layers/reshape.h"
 #include "layers/sequential.h"
+#include "io/safetensors.h"
 #include "optim/adam.h"
 #include "optim/schedule.h"
 #include "optim/sgd.h"

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <span>
+#include <string>
 #include <string_view>
 
 #include "autodiff/dtype.h"
@@ -68,6 +69,12 @@ class Tensor {
   std::byte* data_ = nullptr;
   Shape shape_;
   DType dtype_ = DType::float32;
+};
+
+// A tensor under the name that it has in files and lists, such as "2.weight".
+struct NamedTensor {
+  std::string name;
+  Tensor value;
 };
 
 // Calls body(T{}) with T = float or double, whichever `dtype` is; ArgumentError, which names `op` and the type, else.

@@ -15,12 +15,6 @@
 
 namespace tapestry {
 
-// A piece of an optimizer's state under its name, such as "exp_avg/2.weight".
-struct NamedTensor {
-  std::string name;
-  Tensor value;
-};
-
 namespace detail {
 
 struct StepRules {
