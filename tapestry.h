@@ -9,6 +9,7 @@
 #include "autodiff/ops/matmul.h"
 #include "autodiff/ops/reduce.h"
 #include "autodiff/ops/reshape.h"
+#include "autodiff/ops/norm.h"
 #include "autodiff/ops/softmax.h"
 #include "autodiff/record.h"
 #include "autodiff/tape.h"

@@ -67,4 +67,10 @@ struct CrossEntropyDims {
   double label_smoothing = 0;
 };
 
+// Rows of n numbers, each with a mean and a variance of its own.
+struct NormDims {
+  std::size_t rows = 0, n = 0;
+  double epsilon = 1e-5;
+};
+
 }  // namespace tapestry::kernels

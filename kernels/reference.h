@@ -5,6 +5,7 @@
 #include "kernels/reference/elementwise.h"
 #include "kernels/reference/loss.h"
 #include "kernels/reference/matmul.h"
+#include "kernels/reference/norm.h"
 #include "kernels/reference/reduce.h"
 #include "kernels/reference/softmax.h"
 #include "kernels/reference/update.h"
