@@ -19,6 +19,7 @@
 #include "layers/linear.h"
 #include "layers/reshape.h"
 #include "layers/sequential.h"
+#include "io/model.h"
 #include "io/safetensors.h"
 #include "optim/adam.h"
 #include "optim/schedule.h"

@@ -1,0 +1,78 @@
+#include "io/layout.h"
+
+#include <array>
+#include <cstring>
+
+namespace tapestry::io {
+namespace {
+
+using Order = std::array<int, Shape::kMaxRank>;
+
+// Which axis in memory each axis of the file is.
+Order file_order(int rank, FileLayout layout) {
+  Order order{0, 1, 2, 3, 4, 5};
+  if (layout == FileLayout::linear && rank >= 2)
+    std::swap(order[static_cast<std::size_t>(rank - 2)], order[static_cast<std::size_t>(rank - 1)]);
+  return order;
+}
+
+bool changes(const Order& order, int rank) {
+  for (int axis = 0; axis < rank; ++axis)
+    if (order[static_cast<std::size_t>(axis)] != axis) return true;
+  return false;
+}
+
+Shape permuted(const Shape& shape, const Order& order) {
+  std::array<std::int64_t, Shape::kMaxRank> sizes{};
+  for (int axis = 0; axis < shape.rank(); ++axis)
+    sizes[static_cast<std::size_t>(axis)] = shape[order[static_cast<std::size_t>(axis)]];
+  return Shape(std::span<const std::int64_t>(sizes.data(), static_cast<std::size_t>(shape.rank())));
+}
+
+// Axis i of the result is axis order[i] of `from`.
+Tensor permute(const Tensor& from, const Order& order) {
+  Tensor to = from.like(permuted(from.shape(), order));
+  const int rank = from.rank();
+  std::array<std::int64_t, Shape::kMaxRank> strides{}, index{};
+  std::int64_t stride = 1;
+  for (int axis = rank - 1; axis >= 0; --axis) {
+    for (int i = 0; i < rank; ++i)
+      if (order[static_cast<std::size_t>(i)] == axis) strides[static_cast<std::size_t>(i)] = stride;
+    stride *= from.shape()[axis];
+  }
+  const std::size_t item = dtype_bytes(from.dtype());
+  const std::byte* source = from.raw();
+  std::byte* target = to.raw();
+  std::int64_t place = 0;
+  for (std::int64_t i = 0; i < to.size(); ++i, target += item) {
+    std::memcpy(target, source + static_cast<std::size_t>(place) * item, item);
+    for (int axis = rank - 1; axis >= 0; --axis) {
+      const auto at = static_cast<std::size_t>(axis);
+      place += strides[at];
+      if (++index[at] < to.shape()[axis]) break;
+      place -= strides[at] * index[at];
+      index[at] = 0;
+    }
+  }
+  return to;
+}
+
+}  // namespace
+
+Shape file_shape(const Shape& shape, FileLayout layout) { return permuted(shape, file_order(shape.rank(), layout)); }
+
+Tensor to_file(const Tensor& tensor, FileLayout layout) {
+  const Order order = file_order(tensor.rank(), layout);
+  return changes(order, tensor.rank()) ? permute(tensor, order) : tensor;
+}
+
+Tensor from_file(const Tensor& tensor, const Shape& shape, FileLayout layout) {
+  const Order order = file_order(shape.rank(), layout);
+  if (!changes(order, shape.rank())) return tensor;
+  Order inverse{};
+  for (int axis = 0; axis < shape.rank(); ++axis)
+    inverse[static_cast<std::size_t>(order[static_cast<std::size_t>(axis)])] = axis;
+  return permute(tensor, inverse);
+}
+
+}  // namespace tapestry::io

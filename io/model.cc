@@ -1,0 +1,79 @@
+#include "io/model.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <set>
+#include <vector>
+
+#include "autodiff/text.h"
+#include "io/file.h"
+#include "io/layout.h"
+#include "kernels/error.h"
+
+namespace tapestry::io::detail {
+namespace {
+
+using tapestry::detail::Cell;
+
+void require_built(std::span<const StateEntry> state, const char* action) {
+  for (const StateEntry& entry : state)
+    if (!entry.cell->value)
+      throw ArgumentError(fmt::format("io::{}: '{}' has no value yet: build the model first", action, entry.name));
+}
+
+// Each cell under its first name.
+std::vector<const StateEntry*> without_aliases(std::span<const StateEntry> state) {
+  std::vector<const StateEntry*> first;
+  std::set<const Cell*> seen;
+  for (const StateEntry& entry : state)
+    if (seen.insert(entry.cell.get()).second) first.push_back(&entry);
+  return first;
+}
+
+std::string description(DType dtype, const Shape& shape) {
+  return fmt::format("{} {}", dtype_name(dtype), to_string(shape));
+}
+
+}  // namespace
+
+void save_state(std::span<const StateEntry> state, const std::string& path,
+                std::map<std::string, std::string> metadata) {
+  require_built(state, "save");
+  std::vector<NamedTensor> tensors;
+  for (const StateEntry* entry : without_aliases(state))
+    tensors.push_back({entry->name, to_file(entry->cell->value, entry->cell->layout)});
+  metadata.emplace("format", "pt");
+  save_safetensors(path, tensors, metadata);
+}
+
+void load_state(const Context& context, std::span<const StateEntry> state, const std::string& path,
+                LoadOptions options) {
+  require_built(state, "load");
+  const Safetensors file = load_safetensors(context, path);
+  std::vector<std::pair<Cell*, Tensor>> found;
+  std::vector<std::string> mismatches;
+  std::set<std::string_view> known;
+  for (const StateEntry& entry : state) known.insert(entry.name);
+  for (const StateEntry* entry : without_aliases(state)) {
+    const Tensor& value = entry->cell->value;
+    const Tensor* tensor = file.find(entry->name);
+    const Shape shape = file_shape(value.shape(), entry->cell->layout);
+    if (tensor == nullptr) {
+      if (!options.partial) mismatches.push_back(fmt::format("'{}' is missing", entry->name));
+    } else if (tensor->shape() != shape || tensor->dtype() != value.dtype()) {
+      mismatches.push_back(fmt::format("'{}' is {}, the model needs {}", entry->name,
+                                       description(tensor->dtype(), tensor->shape()),
+                                       description(value.dtype(), shape)));
+    } else {
+      found.emplace_back(entry->cell.get(), from_file(*tensor, value.shape(), entry->cell->layout));
+    }
+  }
+  for (const NamedTensor& entry : file.tensors)
+    if (!options.partial && !known.contains(entry.name))
+      mismatches.push_back(fmt::format("'{}' is not in the model", printable(entry.name)));
+  if (!mismatches.empty()) fail_file(path, fmt::format("does not fit the model: {}", fmt::join(mismatches, "; ")));
+  for (auto& [cell, tensor] : found) cell->value.assign(tensor);
+}
+
+}  // namespace tapestry::io::detail

@@ -1,0 +1,38 @@
+// Saves and loads the state of models: parameters and buffers, under PyTorch's names and in PyTorch's layouts.
+#pragma once
+
+#include <map>
+#include <span>
+#include <string>
+
+#include "io/safetensors.h"
+#include "layers/state.h"
+
+namespace tapestry::io {
+
+struct LoadOptions {
+  bool partial = false;  // tensors that only the model or only the file has are left alone, instead of an error
+};
+
+namespace detail {
+void save_state(std::span<const StateEntry> state, const std::string& path,
+                std::map<std::string, std::string> metadata);
+void load_state(const Context& context, std::span<const StateEntry> state, const std::string& path,
+                LoadOptions options);
+}  // namespace detail
+
+// Writes a safetensors file in one atomic step; metadata gets "format": "pt". A tensor that several layers share is
+// written once, under its first name. ArgumentError before the model is built.
+template <class Model>
+void save(const Model& model, const std::string& path, std::map<std::string, std::string> metadata = {}) {
+  detail::save_state(state(model), path, std::move(metadata));
+}
+
+// Overwrites the numbers of a built model with those of a safetensors file. FileError, which lists every tensor that
+// is missing, unknown, or of another shape or type, leaves the model as it was. ArgumentError before it is built.
+template <class Model>
+void load(const Context& context, Model& model, const std::string& path, LoadOptions options = {}) {
+  detail::load_state(context, state(model), path, options);
+}
+
+}  // namespace tapestry::io

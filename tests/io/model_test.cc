@@ -1,0 +1,145 @@
+#include "io/model.h"
+
+#include <cstring>
+
+#include "io/layout.h"
+#include "kernels/error.h"
+#include "layers/linear.h"
+#include "layers/sequential.h"
+#include "optim/adam.h"
+#include "tests/catch.h"
+#include "tests/io/refusal.h"
+
+using namespace tapestry;
+using namespace tapestry::test;
+
+namespace {
+
+std::vector<float> numbers(const auto& model) {
+  std::vector<float> all;
+  for (const StateEntry& entry : state(model)) {
+    const std::span<const float> values = std::as_const(entry.cell->value).template span<float>();
+    all.insert(all.end(), values.begin(), values.end());
+  }
+  return all;
+}
+
+struct Shared {
+  Parameter weight;
+  void visit(Visitor& v) {
+    v("a", weight);
+    v("b", weight);
+  }
+};
+
+}  // namespace
+
+TEST_CASE("io: a model comes back with the same numbers, in PyTorch's names and layouts") {
+  Context context{{.threads = 1, .seed = 1}}, other{{.threads = 1, .seed = 2}};
+  const TempDir folder;
+  Sequential model = Input{3} >> Linear{{.out = 5}} >> Linear{{.out = 2}};
+  model.build(context);
+  io::save(model, folder / "m", {{"note", "x"}});
+  const io::Safetensors file = io::load_safetensors(context, folder / "m");
+  REQUIRE(file.metadata == std::map<std::string, std::string>{{"format", "pt"}, {"note", "x"}});
+  REQUIRE(file.tensors.size() == 4);
+  const std::vector<StateEntry> entries = state(model);
+  const Tensor* weight = file.find(entries[0].name);
+  REQUIRE(weight != nullptr);
+  REQUIRE(weight->shape() == Shape{5, 3});
+  const std::span<const float> memory = std::as_const(entries[0].cell->value).span<float>(),
+                               saved = weight->span<float>();
+  for (std::size_t in = 0; in < 3; ++in)
+    for (std::size_t out = 0; out < 5; ++out) REQUIRE(saved[out * 3 + in] == memory[in * 5 + out]);
+
+  Sequential second = Input{3} >> Linear{{.out = 5}} >> Linear{{.out = 2}};
+  second.build(other);
+  REQUIRE(numbers(second) != numbers(model));
+  io::load(other, second, folder / "m");
+  REQUIRE(numbers(second) == numbers(model));
+}
+
+TEST_CASE("io: all that does not fit is listed, and the model stays as it was") {
+  Context context{{.threads = 1}};
+  const TempDir folder;
+  Sequential model = Input{3} >> Linear{{.out = 5}} >> Linear{{.out = 2}};
+  model.build(context);
+  const std::vector<StateEntry> entries = state(model);
+  const auto& name = [&](std::size_t i) { return entries[i].name; };
+  const std::vector<float> before = numbers(model);
+  io::save_safetensors(
+      folder / "m",
+      std::array{NamedTensor{name(0), context.zeros({3, 5})}, NamedTensor{name(1), context.zeros({5}, DType::float64)},
+                 NamedTensor{name(3), context.zeros({2})}, NamedTensor{"stranger", context.zeros({})}});
+  const std::string message = error_of<FileError>([&] { io::load(context, model, folder / "m"); });
+  for (const std::string& part :
+       {folder / "m: does not fit the model: ", "'" + name(0) + "' is float32 [3, 5], the model needs float32 [5, 3]",
+        "'" + name(1) + "' is float64 [5], the model needs float32 [5]", "'" + name(2) + "' is missing",
+        std::string("'stranger' is not in the model")})
+    CHECK_THAT(message, contains(part));
+  REQUIRE(numbers(model) == before);
+
+  io::save_safetensors(
+      folder / "p", std::array{NamedTensor{name(3), context.full({2}, 7)}, NamedTensor{"stranger", context.zeros({})}});
+  REQUIRE_THROWS_AS(io::load(context, model, folder / "p"), FileError);
+  io::load(context, model, folder / "p", {.partial = true});
+  REQUIRE(std::as_const(entries[3].cell->value).span<float>()[1] == 7);
+  io::save_safetensors(folder / "p", std::array{NamedTensor{name(3), context.full({3}, 7)}});
+  REQUIRE_THROWS_WITH(io::load(context, model, folder / "p", {.partial = true}),
+                      contains("the model needs float32 [2]"));
+}
+
+TEST_CASE("io: a model that is not built is refused") {
+  Context context{{.threads = 1}};
+  const TempDir folder;
+  Linear layer{{.out = 2}};
+  REQUIRE_THROWS_AS(io::save(layer, folder / "m"), ArgumentError);
+  REQUIRE_THROWS_WITH(io::save(layer, folder / "m"),
+                      contains("io::save: 'weight' has no value yet: build the model first"));
+  REQUIRE_THROWS_WITH(io::load(context, layer, folder / "m"), contains("io::load: 'weight' has no value yet"));
+  REQUIRE(entries(folder) == 0);
+}
+
+TEST_CASE("io: a shared tensor is written once, and its other names may be in the file") {
+  Context context{{.threads = 1}};
+  const TempDir folder;
+  Shared model;
+  model.weight.set(context.full({2}, 3));
+  io::save(model, folder / "m");
+  const io::Safetensors file = io::load_safetensors(context, folder / "m");
+  REQUIRE(file.tensors.size() == 1);
+  REQUIRE(file.tensors[0].name == "a");
+  model.weight.set(context.zeros({2}));
+  io::load(context, model, folder / "m");
+  REQUIRE(numbers(model) == std::vector<float>{3, 3, 3, 3});
+  io::save_safetensors(folder / "m",
+                       std::array{NamedTensor{"a", context.full({2}, 5)}, NamedTensor{"b", context.zeros({2})}});
+  io::load(context, model, folder / "m");
+  REQUIRE(numbers(model) == std::vector<float>{5, 5, 5, 5});
+}
+
+TEST_CASE("io: layouts are undone by loading") {
+  Context context{{.threads = 1}};
+  for (const Shape& shape : {Shape{}, Shape{7}, Shape{3, 5}, Shape{1, 4}, Shape{0, 3}, Shape{2, 3, 5}})
+    for (FileLayout layout : {FileLayout::as_is, FileLayout::linear})
+      for (DType dtype : {DType::float32, DType::float64}) {
+        const Tensor tensor = context.uniform(shape, -1, 1, 1, dtype);
+        const Tensor file = io::to_file(tensor, layout);
+        REQUIRE(file.shape() == io::file_shape(shape, layout));
+        const Tensor back = io::from_file(file, shape, layout);
+        REQUIRE(back.shape() == shape);
+        REQUIRE(std::memcmp(back.raw(), tensor.raw(), tensor.bytes()) == 0);
+      }
+}
+
+TEST_CASE("io: an optimizer's state goes through a file") {
+  Context context{{.threads = 1}};
+  const TempDir folder;
+  Sequential model = Input{3} >> Linear{{.out = 5}};
+  model.build(context);
+  const Adam first{parameters(model)};
+  Adam second{parameters(model)};
+  io::save_safetensors(folder / "optimizer", first.state());
+  second.load_state(io::load_safetensors(context, folder / "optimizer").tensors);
+  REQUIRE(second.steps() == 0);
+}
