@@ -42,6 +42,14 @@ TEST_CASE("linear: the same weight used twice collects both gradients") {
   check_op([](std::span<const Var> v) { return matmul(v[0], v[0]); }, {{5, 5}});
 }
 
+TEST_CASE("matmul: the same left side used twice collects both gradients, in every transpose") {
+  for (int option = 0; option < 4; ++option) {
+    const MatmulOptions options{.transpose_a = (option & 1) != 0, .transpose_b = (option & 2) != 0};
+    check_op([&](std::span<const Var> v) { return matmul(v[0], matmul(v[0], v[1], options), options); },
+             {{4, 4}, {4, 4}});
+  }
+}
+
 TEST_CASE("matmul and linear: shapes and types that do not fit are refused with both shapes and the line") {
   Context context{{.threads = 1}};
   const auto in = [&](const Shape& shape, DType dtype = DType::float32) {

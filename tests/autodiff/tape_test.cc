@@ -34,6 +34,16 @@ Var plus(const Var& a, const Var& b) {
   });
 }
 
+// y = factor * x, elementwise, whose backward adds to what is there.
+Var scaled_by_adding(const Var& x, float factor) {
+  Tensor y = x.value().like();
+  for (std::size_t i = 0; i < y.span<float>().size(); ++i) y.span<float>()[i] = factor * x.value().span<float>()[i];
+  return record("scaled", y, {x}, {}, [factor](const Tensor& dy, GradSlots grads) {
+    Tensor dx = grads.add(0);
+    for (std::size_t i = 0; i < dx.span<float>().size(); ++i) dx.span<float>()[i] += factor * dy.span<float>()[i];
+  });
+}
+
 Parameter parameter(const Context& context, const char* name, float value) {
   Parameter made;
   made.cell()->name = name;
@@ -55,13 +65,28 @@ TEST_CASE("tape: gradients of several uses add up, through ops that pass dy on a
 
 TEST_CASE("tape: a value handed on to two users is not spoiled when one of them adds to it") {
   Context context{{.threads = 1}};
-  Tape tape{context};
-  const Var x = tape.variable(context.tensor({1}, {1})), z = tape.variable(context.tensor({1}, {1}));
-  const Var a = scaled(x, 1), b = scaled(z, 1);
-  const Var y = plus(plus(a, b), scaled(a, 10));
-  const Gradients gradients = tape.backward(y);
-  REQUIRE(gradients[x].item() == 11);
-  REQUIRE(gradients[z].item() == 1);
+  for (const auto& times : {+[](const Var&x, float factor) { return scaled(x, factor); }, +scaled_by_adding}) {
+    Tape tape{context};
+    const Var x = tape.variable(context.tensor({1}, {1})), z = tape.variable(context.tensor({1}, {1}));
+    const Var b = times(z, 1), a = times(x, 1);
+    const Var ten = times(a, 10);
+    const Gradients gradients = tape.backward(plus(plus(a, b), ten));
+    REQUIRE(gradients[x].item() == 11);
+    REQUIRE(gradients[z].item() == 1);
+  }
+}
+
+TEST_CASE("tape: a gradient to be added to starts from zeros, on memory that was used before") {
+  Context context{{.threads = 1}};
+  for (int round = 0; round < 3; ++round) {
+    context.full({5}, 77);
+    Tape tape{context};
+    const Var x = tape.variable(context.full({5}, 1));
+    const Tensor dy = context.full({5}, 2);
+    const Gradients gradients = tape.backward(plus(scaled_by_adding(x, 3), scaled_by_adding(x, 4)), dy);
+    const Tensor dx = gradients[x];
+    for (float value : dx.span<float>()) REQUIRE(value == 14);
+  }
 }
 
 TEST_CASE("tape: a leaf that the loss does not depend on has a gradient of zeros") {
@@ -231,7 +256,8 @@ TEST_CASE("tape: buffers are queued in forward and written only on commit") {
   mean.set(context.tensor({1}, {1}));
   const auto forward = [&](Tape& tape) {
     const Var x = tape.variable(context.tensor({1}, {1}));
-    mean.update(x, context.tensor({1}, {7}));
+    mean.update(x, context.tensor({1}, {5}));
+    mean.update(x, context.tensor({1}, {7}));  // the last one of a step counts
     return scaled(x, 2);
   };
   {

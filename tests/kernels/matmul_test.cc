@@ -14,9 +14,10 @@ namespace {
 struct Sizes {
   std::size_t m, n, k;
 };
-constexpr Sizes kSizes[] = {{0, 5, 3},    {5, 0, 3},    {3, 4, 0},     {1, 1, 1},    {1, 32, 7},   {2, 3, 5},
-                            {4, 16, 16},  {5, 17, 31},  {6, 15, 64},   {7, 33, 9},   {8, 32, 12},  {13, 31, 257},
-                            {14, 64, 33}, {15, 10, 65}, {29, 97, 300}, {64, 40, 70}, {127, 5, 19}, {230, 37, 13}};
+constexpr Sizes kSizes[] = {{0, 5, 3},    {5, 0, 3},     {3, 4, 0},     {1, 1, 1},    {1, 32, 7},
+                            {2, 3, 5},    {4, 16, 16},   {5, 17, 31},   {6, 15, 64},  {7, 33, 9},
+                            {8, 32, 12},  {13, 31, 257}, {14, 64, 33},  {15, 10, 65}, {29, 97, 300},
+                            {64, 40, 70}, {127, 5, 19},  {230, 37, 13}, {9, 35, 1030}};
 
 // Whole numbers up to 8: every product and sum is exact in float, so results must be equal bit for bit.
 void fill_integers(std::span<float> out, std::uint64_t seed) {
@@ -70,16 +71,19 @@ TEST_CASE("matmul: the error of a sum stays within that of a chain of fused prod
   });
 }
 
-TEST_CASE("matmul: batches, with an operand that is the same for all") {
+TEST_CASE("matmul: batches, with a right side for each matrix and with one for all") {
   for_each_target([](const kernels::Device& device) {
-    const MatmulDims dims{.m = 9, .n = 21, .k = 11, .batch = 5, .stride_a = 99, .stride_b = 0, .stride_c = 189};
-    Guarded<float> a(5 * 99), b(231), c(5 * 189);
-    fill_integers(a.span(), 1);
-    fill_integers(b.span(), 2);
-    std::vector<double> expected(5 * 189);
-    kernels::matmul(device, dims, std::span<const double>(widened(a.span())), widened(b.span()), {}, expected);
-    kernels::matmul(device, dims, std::as_const(a).span(), std::as_const(b).span(), {}, c.span());
-    require_close(c.span(), expected, 0);
+    for (std::size_t stride_b : {0u, 231u}) {
+      const MatmulDims dims{
+          .m = 9, .n = 21, .k = 11, .batch = 5, .stride_a = 99, .stride_b = stride_b, .stride_c = 189};
+      Guarded<float> a(5 * 99), b(231 + 4 * stride_b), c(5 * 189);
+      fill_integers(a.span(), 1);
+      fill_integers(b.span(), 2);
+      std::vector<double> expected(5 * 189);
+      kernels::matmul(device, dims, std::span<const double>(widened(a.span())), widened(b.span()), {}, expected);
+      kernels::matmul(device, dims, std::as_const(a).span(), std::as_const(b).span(), {}, c.span());
+      require_close(c.span(), expected, 0);
+    }
     count_case(device.target);
   });
 }
