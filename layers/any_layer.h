@@ -24,11 +24,17 @@ class LayerValue {
   virtual void* object() = 0;
 };
 
+class AnyLayer;
+
+namespace detail {
+template <class L>
+concept NewlyHeld = !std::same_as<std::remove_cvref_t<L>, AnyLayer> && Layer<std::remove_cvref_t<L>>;
+}
+
 class AnyLayer {
  public:
-  template <class L>
-  requires Layer<std::remove_cvref_t<L>> &&
-      (!std::same_as<std::remove_cvref_t<L>, AnyLayer>)AnyLayer(L&& layer)  // NOLINT: implicit
+  template <detail::NewlyHeld L>
+  AnyLayer(L&& layer)  // NOLINT: implicit
       : value_(std::make_unique<Held<std::remove_cvref_t<L>>>(std::forward<L>(layer))) {}
   AnyLayer(const AnyLayer& other) : value_(other.value_->clone()) {}
   AnyLayer(AnyLayer&&) noexcept = default;
@@ -57,6 +63,8 @@ class AnyLayer {
  private:
   template <class L>
   class Held : public LayerValue {
+    static_assert(std::is_copy_constructible_v<L>, "a layer must be copyable");
+
    public:
     explicit Held(const L& layer) : layer_(layer) {}
     explicit Held(L&& layer) : layer_(std::move(layer)) {}

@@ -34,7 +34,7 @@ class Sequential {
   void build(Context& context, const Shape& input, DType dtype = DType::float32) { build_from(context, input, dtype); }
   bool built() const { return built_; }
 
-  // The output of the last layer. ArgumentError, which names the layer, before the model is built.
+  // The output of the last layer. ArgumentError, from the first layer that needs it, before the model is built.
   Var operator()(const Var& x, Mode mode) const;
 
   std::size_t size() const { return layers_.size(); }

@@ -1,0 +1,46 @@
+#include "layers/residual.h"
+
+#include <fmt/format.h>
+
+#include "autodiff/ops/elementwise.h"
+#include "kernels/error.h"
+
+namespace tapestry {
+namespace {
+
+void require_equal(const Shape& body, const Shape& shortcut, bool projected, const Location& where) {
+  if (body == shortcut) return;
+  fail<ShapeError>(
+      where, "Residual",
+      fmt::format("the body gives {}, the {} gives {}; {}", to_string(body), projected ? "projection" : "shortcut",
+                  to_string(shortcut), projected ? "both must be equal" : "a projection can make them equal"));
+}
+
+}  // namespace
+
+void Residual::visit(Visitor& v) const {
+  body.visit("body", v);
+  if (projection) projection->visit("projection", v);
+}
+
+Flow Residual::build(Builder& b, const Flow& in) const {
+  const Flow out = body.build(b, in);
+  const Flow shortcut = projection ? projection->build(b, in) : in;
+  if (out.shape && shortcut.shape && !out.guessed && !shortcut.guessed)
+    require_equal(*out.shape, *shortcut.shape, projection.has_value(), options.where);
+  return out.shape ? out : shortcut;
+}
+
+Cost Residual::cost(const Shape&, const Shape& out) const {
+  const auto elements = static_cast<double>(out.size());
+  return {elements, elements * sizeof(float)};
+}
+
+Var Residual::operator()(const Var& x, Mode mode) const {
+  const Var shortcut = projection ? (*projection)(x, mode) : x;
+  const Var y = body(x, mode);
+  require_equal(y.shape(), shortcut.shape(), projection.has_value(), options.where);
+  return Operand(shortcut, options.where.source) + Operand(y, options.where.source);
+}
+
+}  // namespace tapestry
