@@ -27,3 +27,4 @@
 #include "optim/adam.h"
 #include "optim/schedule.h"
 #include "optim/sgd.h"
+#include "train/fit.h"
