@@ -12,7 +12,7 @@ LIBRARIES = {  # what the table calls a library: how its headers begin
 SOURCES_ONLY = {"nlohmann_json"}  # never in a header
 INTERNAL = "not part of the public interface"  # what the first line of a header says that tapestry.h need not include
 EVERYWHERE = {"tapestry.h", "kernels/error.h"}
-SYSTEM = re.compile(r"(sys|linux|asm|sanitizer)/\w+\.h|(fcntl|unistd|sched|pthread|signal|poll|immintrin|cpuid|x86intrin|dlfcn)\.h")
+SYSTEM = re.compile(r"(sys|linux|asm|sanitizer)/\w+\.h|(fcntl|unistd|stdlib|sched|pthread|signal|poll|immintrin|cpuid|x86intrin|dlfcn)\.h")
 
 
 def table():
