@@ -73,4 +73,17 @@ struct NormDims {
   double epsilon = 1e-5;
 };
 
+// A loss of pairs (x, target); delta is Huber's.
+enum class PointwiseLossKind { mse, l1, huber, bce_with_logits, kl_div, kl_div_log };
+struct PointwiseLossDims {
+  PointwiseLossKind kind = PointwiseLossKind::mse;
+  double delta = 1;
+};
+
+// Elements are dropped with probability p; which ones is a function of seed, stream and position.
+struct DropoutDims {
+  double p = 0.5;
+  std::uint64_t seed = 0, stream = 0;
+};
+
 }  // namespace tapestry::kernels

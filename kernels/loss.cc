@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
+
+#include "kernels/or_null.h"
+#include "kernels/sum_pieces.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/loss.cc"
@@ -88,26 +90,9 @@ namespace {
 HWY_EXPORT(CrossEntropyForward);
 HWY_EXPORT(CrossEntropyBackward);
 
-// The sum of body(begin, end) over pieces of [0, size), added up in order.
-template <class Body>
-double sum_pieces(const Device& device, std::size_t size, std::size_t grain, const Body& body) {
-  if (size == 0) return 0;
-  if (size <= grain) return body(std::size_t{0}, size);
-  const std::size_t pieces = (size + grain - 1) / grain;
-  const Block block = device.arena.allocate(pieces * sizeof(double));
-  double* sums = reinterpret_cast<double*>(block.data());
-  parallel_for(device.pool, size, grain,
-               [&](std::size_t begin, std::size_t end) { sums[begin / grain] = body(begin, end); });
-  double total = 0;
-  for (std::size_t i = 0; i < pieces; ++i) total += sums[i];
-  return total;
-}
-
 std::size_t rows_grain(const CrossEntropyDims& dims) {
   return std::max<std::size_t>(1, kGrain / std::max<std::size_t>(dims.classes, 1));
 }
-
-const float* or_null(std::span<const float> x) { return x.empty() ? nullptr : x.data(); }
 
 }  // namespace
 
@@ -117,8 +102,7 @@ double cross_entropy_forward(const Device& device, const CrossEntropyDims& dims,
   const double all = reference::weight_sum(dims, weight);
   return sum_pieces(device, dims.rows, rows_grain(dims), [&](std::size_t begin, std::size_t end) {
     return TAPESTRY_CALL(device.target, CrossEntropyForward)(dims, x.data(), labels.data(), or_null(weight), all,
-                                                             stats.data(), losses.empty() ? nullptr : losses.data(),
-                                                             begin, end);
+                                                             stats.data(), or_null(losses), begin, end);
   });
 }
 

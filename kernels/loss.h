@@ -1,4 +1,5 @@
-// Losses: each fused into one pass forward and one backward. Sums are merged in double, in an order given by the sizes.
+// Losses of labelled rows: one pass forward and one backward. Sums are merged in double, in an order given by the
+// sizes.
 #pragma once
 
 #include <cstdint>
@@ -34,5 +35,11 @@ inline void cross_entropy_backward(const Device&, const CrossEntropyDims& dims, 
                                    std::span<double> dx) {
   reference::cross_entropy_backward(dims, x, labels, weight, stats, dy, scale, dx);
 }
+
+// The sum of the rows' losses -w_y x_y, in double; writes each of them unless `losses` is empty. One number of a row is
+// read, so plain loops serve both types.
+using reference::nll_loss_forward;
+// dx = -scale dy w_y at the label of each row, 0 elsewhere; dy is that of the row, or 1 where dy is empty.
+using reference::nll_loss_backward;
 
 }  // namespace tapestry::kernels

@@ -4,6 +4,8 @@
 #include <cmath>
 #include <limits>
 
+#include "kernels/or_null.h"
+
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/norm.cc"
 #include "kernels/highway.h"
@@ -128,11 +130,6 @@ namespace {
 
 HWY_EXPORT(LayerNormForward);
 HWY_EXPORT(LayerNormBackward);
-
-template <class T>
-T* or_null(std::span<T> x) {
-  return x.empty() ? nullptr : x.data();
-}
 
 // out += the sum of the groups' partial sums [groups, n], which lie `stride` apart.
 void merge(const float* sums, std::size_t groups, std::size_t stride, std::span<float> out) {

@@ -2,10 +2,12 @@
 #pragma once
 
 #include "kernels/reference/copy.h"
+#include "kernels/reference/dropout.h"
 #include "kernels/reference/elementwise.h"
 #include "kernels/reference/loss.h"
 #include "kernels/reference/matmul.h"
 #include "kernels/reference/norm.h"
+#include "kernels/reference/pointwise_loss.h"
 #include "kernels/reference/reduce.h"
 #include "kernels/reference/softmax.h"
 #include "kernels/reference/update.h"

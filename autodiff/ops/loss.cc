@@ -21,6 +21,8 @@ struct LabelOptions {
 
 void check_labelled(const char* op, const Var& x, const Tensor& labels, const LabelOptions& options) {
   if (!x.value() || !labels) fail<ArgumentError>(options.where, op, "an input holds nothing");
+  if (options.reduction == Reduction::batchmean)
+    fail<ArgumentError>(options.where, op, "batchmean is a reduction of kl_div only");
   const Shape& shape = x.shape();
   if (shape.rank() < 1 || Shape(shape.sizes().first(static_cast<std::size_t>(shape.rank() - 1))) != labels.shape())
     fail<ShapeError>(options.where, op,
@@ -70,20 +72,6 @@ double label_divisor(const char* op, const Var& x, const Tensor& labels, const L
   return sum;
 }
 
-// dy as the losses' kernels take it: one factor, or one number for each loss.
-template <class T>
-struct LossGradient {
-  std::span<const T> each;
-  double scale = 1;
-  LossGradient(const Tensor& dy, Reduction reduction, double divisor) {
-    if (reduction == Reduction::none) {
-      each = dy.span<T>();
-    } else {
-      scale = static_cast<double>(dy.span<T>()[0]) / divisor;
-    }
-  }
-};
-
 }  // namespace
 
 Var cross_entropy(const Var& logits, const Tensor& labels, const CrossEntropyOptions& options) {
@@ -114,9 +102,37 @@ Var cross_entropy(const Var& logits, const Tensor& labels, const CrossEntropyOpt
                  weight = options.weight, stats](const Tensor& dy, GradSlots grads) {
                   Tensor dx = grads.overwrite(0);
                   visit_floating(op, x.dtype(), [&]<class T>(T) {
-                    const LossGradient<T> g(dy, reduction, divisor);
+                    const detail::LossGradient<T> g(dy, reduction, divisor);
                     kernels::cross_entropy_backward(device, dims, x.span<T>(), labels.span<std::int64_t>(),
                                                     weight.span<T>(), stats.span<T>(), g.each, g.scale, dx.span<T>());
+                  });
+                });
+}
+
+Var nll_loss(const Var& x, const Tensor& labels, const NllLossOptions& options) {
+  constexpr const char* op = "nll_loss";
+  const LabelOptions rules{options.ignore_index, options.weight, options.reduction, options.where};
+  check_labelled(op, x, labels, rules);
+  const CrossEntropyDims dims{.rows = static_cast<std::size_t>(labels.size()),
+                              .classes = static_cast<std::size_t>(x.shape()[-1]),
+                              .ignore_index = options.ignore_index};
+  const bool each = options.reduction == Reduction::none;
+  Tensor y = x.value().like(each ? labels.shape() : Shape{});
+  double divisor = 1;
+  visit_floating(op, x.dtype(), [&]<class T>(T) {
+    divisor = label_divisor<T>(op, x, labels, rules);
+    const double sum = kernels::nll_loss_forward<T>(dims, x.value().span<T>(), labels.span<std::int64_t>(),
+                                                    options.weight.span<T>(), each ? y.span<T>() : std::span<T>{});
+    if (!each) y.span<T>()[0] = static_cast<T>(sum / divisor);
+  });
+  return record(op, y, {x}, options.where,
+                [dims, divisor, reduction = options.reduction, labels, weight = options.weight](const Tensor& dy,
+                                                                                                GradSlots grads) {
+                  Tensor dx = grads.overwrite(0);
+                  visit_floating(op, dy.dtype(), [&]<class T>(T) {
+                    const detail::LossGradient<T> g(dy, reduction, divisor);
+                    kernels::nll_loss_backward<T>(dims, labels.span<std::int64_t>(), weight.span<T>(), g.each, g.scale,
+                                                  dx.span<T>());
                   });
                 });
 }

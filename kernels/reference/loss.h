@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <limits>
@@ -60,6 +61,34 @@ void cross_entropy_backward(const CrossEntropyDims& dims, std::span<const T> x, 
                        s / classes * (weight.empty() ? 1.0 : static_cast<double>(weight[c]));
       dx[i] = static_cast<T>(scale * (dy.empty() ? 1.0 : static_cast<double>(dy[row])) * g);
     }
+}
+
+template <class T>
+double nll_loss_forward(const CrossEntropyDims& dims, std::span<const T> x, std::span<const std::int64_t> labels,
+                        std::span<const T> weight, std::span<T> losses) {
+  double total = 0;
+  for (std::size_t row = 0; row < dims.rows; ++row) {
+    T loss = 0;
+    if (labels[row] != dims.ignore_index) {
+      const std::size_t y = static_cast<std::size_t>(labels[row]);
+      loss = -x[row * dims.classes + y] * (weight.empty() ? T{1} : weight[y]);
+    }
+    if (!losses.empty()) losses[row] = loss;
+    total += static_cast<double>(loss);
+  }
+  return total;
+}
+
+template <class T>
+void nll_loss_backward(const CrossEntropyDims& dims, std::span<const std::int64_t> labels, std::span<const T> weight,
+                       std::span<const T> dy, double scale, std::span<T> dx) {
+  std::fill(dx.begin(), dx.end(), T{});
+  for (std::size_t row = 0; row < dims.rows; ++row) {
+    if (labels[row] == dims.ignore_index) continue;
+    const std::size_t y = static_cast<std::size_t>(labels[row]);
+    dx[row * dims.classes + y] =
+        -static_cast<T>(scale) * (dy.empty() ? T{1} : dy[row]) * (weight.empty() ? T{1} : weight[y]);
+  }
 }
 
 }  // namespace tapestry::kernels::reference

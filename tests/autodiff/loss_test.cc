@@ -3,6 +3,7 @@
 #include <cmath>
 #include <limits>
 
+#include "autodiff/ops/softmax.h"
 #include "autodiff/tape.h"
 #include "kernels/error.h"
 #include "tests/catch.h"
@@ -134,4 +135,41 @@ TEST_CASE("cross_entropy: bad labels, shapes, types and options are refused by n
                       contains("the mean of an empty batch is not defined"));
   REQUIRE_THROWS_AS(cross_entropy(Var{}, labels), ArgumentError);
   REQUIRE_THROWS_AS(cross_entropy(x, Tensor{}), ArgumentError);
+}
+
+TEST_CASE("nll_loss: gradients with every option, and cross_entropy as nll_loss of log_softmax") {
+  Context context{{.threads = 1}};
+  const Shape shapes[] = {{1},     {1, 1}, {1, 7},    {5, 2},       {8, 10}, {3, 17}, {2, 33},
+                          {4, 16}, {6, 5}, {2, 3, 4}, {2, 2, 3, 5}, {9, 3},  {0, 3}};
+  for (const Shape& shape : shapes)
+    for (Reduction reduction : kReductions)
+      for (bool weighted : {false, true}) {
+        if (shape.size() == 0 && reduction == Reduction::mean) continue;
+        const Tensor labels = labels_for(context, shape, 1);
+        const auto weight = [&](DType dtype) { return weighted ? weights_for(context, shape[-1], dtype) : Tensor{}; };
+        const OpFunction nll = [&](std::span<const Var> v) {
+          return nll_loss(v[0], labels, {.ignore_index = 1, .weight = weight(v[0].dtype()), .reduction = reduction});
+        };
+        check_op(nll, {shape}, {.low = -3, .high = 0});
+        const Var x = context.input(context.normal(shape, 0, 2, 3, DType::float64)), log_p = log_softmax(x);
+        const Tensor a = nll(std::span(&log_p, 1)).value();
+        const Tensor b =
+            cross_entropy(x, labels, {.ignore_index = 1, .weight = weight(DType::float64), .reduction = reduction})
+                .value();
+        for (std::size_t i = 0; i < a.span<double>().size(); ++i)
+          REQUIRE(std::abs(a.span<double>()[i] - b.span<double>()[i]) < 1e-12);
+      }
+}
+
+TEST_CASE("nll_loss: bad labels, shapes and reductions are refused by name") {
+  Context context{{.threads = 1}};
+  const Var x = context.input(context.zeros({3, 4}));
+  REQUIRE_THROWS_WITH(nll_loss(x, numbers(context, {0, 4, 1})),
+                      contains("nll_loss: label 4 of sample 1 is not in [0, 4)"));
+  REQUIRE_THROWS_AS(nll_loss(x, numbers(context, {0, 1})), ShapeError);
+  REQUIRE_THROWS_WITH(nll_loss(x, numbers(context, {-100, -100, -100})), contains("all 3 samples are ignored"));
+  REQUIRE_THROWS_WITH(nll_loss(x, numbers(context, {0, 1, 2}), {.weight = context.zeros({3})}),
+                      contains("weight must be [4]"));
+  REQUIRE_THROWS_WITH(nll_loss(x, numbers(context, {0, 1, 2}), {.reduction = Reduction::batchmean}),
+                      contains("batchmean"));
 }

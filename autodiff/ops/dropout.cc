@@ -1,0 +1,27 @@
+#include "autodiff/ops/dropout.h"
+
+#include <fmt/format.h>
+
+#include "autodiff/context_state.h"
+#include "autodiff/record.h"
+#include "kernels/dropout.h"
+
+namespace tapestry {
+
+Var dropout(const Var& x, const DropoutOptions& options) {
+  if (!x.value()) fail<ArgumentError>(options.where, "dropout", "the input holds nothing");
+  if (!(options.p >= 0 && options.p <= 1))
+    fail<ArgumentError>(options.where, "dropout", fmt::format("p must be in [0, 1]; it is {}", options.p));
+  const kernels::DropoutDims dims{.p = options.p, .seed = x.context()->options.seed, .stream = random_stream(x)};
+  const kernels::Device& device = x.device();
+  Tensor y = x.value().like();
+  visit_floating("dropout", x.dtype(),
+                 [&]<class T>(T) { kernels::dropout(device, dims, x.value().span<T>(), y.span<T>()); });
+  return record("dropout", y, {x}, options.where, [&device, dims](const Tensor& dy, GradSlots grads) {
+    Tensor dx = grads.overwrite(0);
+    visit_floating("dropout", dy.dtype(),
+                   [&]<class T>(T) { kernels::dropout(device, dims, dy.span<T>(), dx.span<T>()); });
+  });
+}
+
+}  // namespace tapestry

@@ -1,0 +1,193 @@
+#include "kernels/pointwise_loss.h"
+
+#include <limits>
+
+#include "kernels/or_null.h"
+#include "kernels/sum_pieces.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/pointwise_loss.cc"
+#include "kernels/highway.h"
+//
+#include "kernels/exp-inl.h"
+#include "kernels/lanes-inl.h"
+#include "kernels/sums-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace tapestry::kernels::HWY_NAMESPACE {
+
+// Each kind: Value and Slope of one vector. w and p are the weights, which only bce_with_logits reads.
+struct Mse {
+  template <class D, class V>
+  HWY_INLINE V Value(D, V x, V t, V, V) const {
+    return hn::Mul(hn::Sub(x, t), hn::Sub(x, t));
+  }
+  template <class D, class V>
+  HWY_INLINE V Slope(D, V x, V t, V, V) const {
+    return hn::Add(hn::Sub(x, t), hn::Sub(x, t));
+  }
+};
+
+struct L1 {
+  template <class D, class V>
+  HWY_INLINE V Value(D, V x, V t, V, V) const {
+    return hn::Abs(hn::Sub(x, t));
+  }
+  template <class D, class V>
+  HWY_INLINE V Slope(D d, V x, V t, V, V) const {
+    const V zero = hn::Zero(d), difference = hn::Sub(x, t);
+    return hn::IfThenElse(hn::Gt(difference, zero), hn::Set(d, 1.0f),
+                          hn::IfThenElse(hn::Lt(difference, zero), hn::Set(d, -1.0f), difference));
+  }
+};
+
+struct Huber {
+  float delta;
+  template <class D, class V>
+  HWY_INLINE V Value(D d, V x, V t, V, V) const {
+    const V half = hn::Set(d, 0.5f), edge = hn::Set(d, delta), difference = hn::Sub(x, t), size = hn::Abs(difference);
+    return hn::IfThenElse(hn::Gt(size, edge), hn::Mul(edge, hn::NegMulAdd(half, edge, size)),
+                          hn::Mul(half, hn::Mul(difference, difference)));
+  }
+  template <class D, class V>
+  HWY_INLINE V Slope(D d, V x, V t, V, V) const {
+    const V edge = hn::Set(d, delta), difference = hn::Sub(x, t);
+    return hn::IfThenElse(hn::Gt(hn::Abs(difference), edge), hn::CopySign(edge, difference), difference);
+  }
+};
+
+struct BceWithLogits {
+  template <class D, class V>
+  HWY_INLINE V Value(D d, V x, V t, V w, V p) const {
+    const V zero = hn::Zero(d), small = hn::Log1p(d, ExpOrNaN(d, hn::Neg(hn::Abs(x))));
+    const V up = hn::Add(hn::Max(x, zero), small), down = hn::Add(hn::Max(hn::Neg(x), zero), small);
+    return hn::Mul(w, hn::MulAdd(hn::Sub(hn::Set(d, 1.0f), t), up, hn::Mul(hn::Mul(p, t), down)));
+  }
+  // The two terms are kept apart, each with the sigmoid that has no cancellation.
+  template <class D, class V>
+  HWY_INLINE V Slope(D d, V x, V t, V w, V p) const {
+    const V one = hn::Set(d, 1.0f), e = ExpOrNaN(d, hn::Neg(hn::Abs(x)));
+    const V near_one = hn::Div(one, hn::Add(one, e)), near_zero = hn::Mul(e, near_one);
+    const auto positive = hn::Gt(x, hn::Zero(d));
+    const V up = hn::IfThenElse(positive, near_one, near_zero), down = hn::IfThenElse(positive, near_zero, near_one);
+    return hn::Mul(w, hn::MulSub(hn::Sub(one, t), up, hn::Mul(hn::Mul(p, t), down)));
+  }
+};
+
+struct KlDiv {
+  template <class D, class V>
+  HWY_INLINE V Value(D d, V x, V t, V, V) const {
+    const V zero = hn::Zero(d), logarithm = hn::IfThenElse(hn::Gt(t, zero), hn::Log(d, t),
+                                                           hn::Set(d, std::numeric_limits<float>::quiet_NaN()));
+    return hn::IfThenElse(hn::Eq(t, zero), hn::IfThenElse(hn::Eq(x, x), zero, x), hn::Mul(t, hn::Sub(logarithm, x)));
+  }
+  template <class D, class V>
+  HWY_INLINE V Slope(D, V, V t, V, V) const {
+    return hn::Neg(t);
+  }
+};
+
+struct KlDivLog {
+  template <class D, class V>
+  HWY_INLINE V Value(D d, V x, V t, V, V) const {
+    return hn::Mul(ExpOrNaN(d, t), hn::Sub(t, x));
+  }
+  template <class D, class V>
+  HWY_INLINE V Slope(D d, V, V t, V, V) const {
+    return hn::Neg(ExpOrNaN(d, t));
+  }
+};
+
+template <class Body>
+HWY_INLINE void VisitLoss(const PointwiseLossDims& dims, const Body& body) {
+  switch (dims.kind) {
+    case PointwiseLossKind::mse:
+      return body(Mse{});
+    case PointwiseLossKind::l1:
+      return body(L1{});
+    case PointwiseLossKind::huber:
+      return body(Huber{static_cast<float>(dims.delta)});
+    case PointwiseLossKind::bce_with_logits:
+      return body(BceWithLogits{});
+    case PointwiseLossKind::kl_div:
+      return body(KlDiv{});
+    case PointwiseLossKind::kl_div_log:
+      return body(KlDivLog{});
+  }
+}
+
+// Elements, or 1 for each where there are none.
+template <class D, class L>
+HWY_INLINE hn::Vec<D> LoadOrOne(D d, const float* from, std::size_t i, L lanes) {
+  return from == nullptr ? hn::Set(d, 1.0f) : load(d, from + i, lanes);
+}
+
+double PointwiseLossForward(const PointwiseLossDims& dims, const float* HWY_RESTRICT x, const float* HWY_RESTRICT t,
+                            const float* HWY_RESTRICT w, const float* HWY_RESTRICT p, float* HWY_RESTRICT losses,
+                            std::size_t begin, std::size_t end) {
+  const hn::ScalableTag<float> d;
+  double sum = 0;
+  VisitLoss(dims, [&](const auto& loss) HWY_ATTR {
+    sum = SumTerms(d, end - begin, [&](std::size_t j, auto lanes) HWY_ATTR {
+      const std::size_t i = begin + j;
+      const auto v = loss.Value(d, load(d, x + i, lanes), load(d, t + i, lanes), LoadOrOne(d, w, i, lanes),
+                                LoadOrOne(d, p, i, lanes));
+      if (losses != nullptr) store(v, d, losses + i, lanes);
+      return v;
+    });
+  });
+  return sum;
+}
+
+void PointwiseLossBackward(const PointwiseLossDims& dims, const float* HWY_RESTRICT x, const float* HWY_RESTRICT t,
+                           const float* HWY_RESTRICT w, const float* HWY_RESTRICT p, const float* HWY_RESTRICT dy,
+                           float factor, float* HWY_RESTRICT dx, float* HWY_RESTRICT dtarget, std::size_t begin,
+                           std::size_t end) {
+  const hn::ScalableTag<float> d;
+  const auto scale = hn::Set(d, factor);
+  VisitLoss(dims, [&](const auto& loss) HWY_ATTR {
+    for_lanes(d, end - begin, [&](std::size_t j, auto lanes) HWY_ATTR {
+      const std::size_t i = begin + j;
+      const auto slope = loss.Slope(d, load(d, x + i, lanes), load(d, t + i, lanes), LoadOrOne(d, w, i, lanes),
+                                    LoadOrOne(d, p, i, lanes));
+      const auto g = hn::Mul(hn::Mul(scale, LoadOrOne(d, dy, i, lanes)), slope);
+      if (dx != nullptr) store(g, d, dx + i, lanes);
+      if (dtarget != nullptr) store(hn::Neg(g), d, dtarget + i, lanes);
+    });
+  });
+}
+
+}  // namespace tapestry::kernels::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace tapestry::kernels {
+namespace {
+
+HWY_EXPORT(PointwiseLossForward);
+HWY_EXPORT(PointwiseLossBackward);
+
+}  // namespace
+
+double pointwise_loss_forward(const Device& device, const PointwiseLossDims& dims, std::span<const float> x,
+                              std::span<const float> target, std::span<const float> weight,
+                              std::span<const float> pos_weight, std::span<float> losses) {
+  return sum_pieces(device, x.size(), kGrain, [&](std::size_t begin, std::size_t end) {
+    return TAPESTRY_CALL(device.target, PointwiseLossForward)(dims, x.data(), target.data(), or_null(weight),
+                                                              or_null(pos_weight), or_null(losses), begin, end);
+  });
+}
+
+void pointwise_loss_backward(const Device& device, const PointwiseLossDims& dims, std::span<const float> x,
+                             std::span<const float> target, std::span<const float> weight,
+                             std::span<const float> pos_weight, std::span<const float> dy, double scale,
+                             std::span<float> dx, std::span<float> dtarget) {
+  parallel_for(device.pool, x.size(), kGrain, [&](std::size_t begin, std::size_t end) {
+    TAPESTRY_CALL(device.target, PointwiseLossBackward)
+    (dims, x.data(), target.data(), or_null(weight), or_null(pos_weight), or_null(dy), static_cast<float>(scale),
+     or_null(dx), or_null(dtarget), begin, end);
+  });
+}
+
+}  // namespace tapestry::kernels
+#endif

@@ -1,0 +1,107 @@
+#include "kernels/pointwise_loss.h"
+
+#include <cmath>
+#include <limits>
+
+#include "tests/catch.h"
+#include "tests/support/targets.h"
+
+using namespace tapestry;
+using namespace tapestry::test;
+using kernels::PointwiseLossDims;
+using kernels::PointwiseLossKind;
+
+namespace {
+
+constexpr PointwiseLossKind kKinds[] = {PointwiseLossKind::mse,    PointwiseLossKind::l1,
+                                        PointwiseLossKind::huber,  PointwiseLossKind::bce_with_logits,
+                                        PointwiseLossKind::kl_div, PointwiseLossKind::kl_div_log};
+
+void check(const kernels::Device& device, const PointwiseLossDims& dims, std::size_t size, bool weighted,
+           std::size_t misalignment) {
+  INFO("kind " << static_cast<int>(dims.kind) << " size " << size << " weighted " << weighted);
+  Guarded<float> x(size, misalignment), t(size, misalignment), w(weighted ? size : 0, misalignment),
+      p(weighted ? size : 0, misalignment), dy(size, misalignment), losses(size, misalignment), dx(size, misalignment),
+      dt(size, misalignment);
+  const bool logs = dims.kind == PointwiseLossKind::kl_div_log;
+  fill_random(x.span(), size + 1, -6, 6);
+  fill_random(t.span(), size + 2, logs ? -6 : 0, logs ? 0 : 1);
+  fill_random(w.span(), size + 3, 0, 2);
+  fill_random(p.span(), size + 4, 0, 3);
+  fill_random(dy.span(), size + 5);
+  if (size > 3) t[3] = 0;
+  const auto wide_x = widened(x.span()), wide_t = widened(t.span()), wide_w = widened(w.span()),
+             wide_p = widened(p.span()), wide_dy = widened(dy.span());
+  std::vector<double> expected(size), expected_dx(size), expected_dt(size);
+  const double total =
+      kernels::pointwise_loss_forward(device, dims, std::span<const double>(wide_x), wide_t, wide_w, wide_p, expected);
+  const auto forward = [&](std::span<float> out) {
+    return kernels::pointwise_loss_forward(device, dims, std::as_const(x).span(), std::as_const(t).span(),
+                                           std::as_const(w).span(), std::as_const(p).span(), out);
+  };
+  const double found = forward(losses.span());
+  require_close(losses.span(), expected, 1e-6);
+  double size_of_terms = 0;
+  for (double loss : expected) size_of_terms += std::abs(loss);
+  REQUIRE(std::abs(found - total) <= 2e-7 * size_of_terms);
+  REQUIRE(std::abs(forward({}) - total) <= 2e-7 * size_of_terms);
+  for (bool each : {true, false}) {
+    kernels::pointwise_loss_backward(device, dims, std::span<const double>(wide_x), wide_t, wide_w, wide_p,
+                                     each ? std::span<const double>(wide_dy) : std::span<const double>{}, 0.3,
+                                     expected_dx, expected_dt);
+    kernels::pointwise_loss_backward(
+        device, dims, std::as_const(x).span(), std::as_const(t).span(), std::as_const(w).span(),
+        std::as_const(p).span(), each ? std::as_const(dy).span() : std::span<const float>{}, 0.3, dx.span(), dt.span());
+    require_close(dx.span(), expected_dx, 1e-6);
+    require_close(dt.span(), expected_dt, 1e-6);
+  }
+  REQUIRE((x.intact() && t.intact() && w.intact() && p.intact() && dy.intact() && losses.intact() && dx.intact() &&
+           dt.intact()));
+  count_case(device.target);
+}
+
+}  // namespace
+
+TEST_CASE("pointwise losses: every target, kind and size against plain loops in double") {
+  for_each_target([](const kernels::Device& device) {
+    for (std::size_t size : awkward_sizes())
+      for (std::size_t misalignment : kMisalignments)
+        for (PointwiseLossKind kind : kKinds)
+          for (bool weighted : {false, true})
+            if (!weighted || kind == PointwiseLossKind::bce_with_logits)
+              check(device, {.kind = kind, .delta = 1.5}, size, weighted, misalignment);
+  });
+}
+
+TEST_CASE("pointwise losses: NaN, infinities, ties and huge numbers as the plain loops have them") {
+  constexpr float kInf = std::numeric_limits<float>::infinity(), kNaN = std::numeric_limits<float>::quiet_NaN();
+  constexpr float numbers[] = {0, -0.0f, 1, -1, 0.5f, 2, 100, -100, 1e4f, -1e4f, 1e-30f, kInf, -kInf, kNaN};
+  constexpr float targets[] = {0, 1, 0.5f, 0.25f, kNaN};
+  std::vector<float> x, t;
+  for (float a : numbers)
+    for (float b : targets) {
+      x.push_back(a);
+      t.push_back(b);
+    }
+  for_each_target([&](const kernels::Device& device) {
+    for (PointwiseLossKind kind : kKinds) {
+      const PointwiseLossDims dims{.kind = kind, .delta = 1};
+      std::vector<float> losses(x.size()), dx(x.size());
+      std::vector<double> wide(x.size()), wide_dx(x.size());
+      const auto wide_x = widened(x), wide_t = widened(t);
+      kernels::pointwise_loss_forward(device, dims, std::span<const float>(x), t, {}, {}, losses);
+      kernels::pointwise_loss_forward(device, dims, std::span<const double>(wide_x), wide_t, {}, {}, wide);
+      kernels::pointwise_loss_backward(device, dims, std::span<const float>(x), t, {}, {}, {}, 1, dx, {});
+      kernels::pointwise_loss_backward(device, dims, std::span<const double>(wide_x), wide_t, {}, {}, {}, 1, wide_dx,
+                                       {});
+      for (std::size_t i = 0; i < x.size(); ++i) {
+        INFO("kind " << static_cast<int>(kind) << " x " << x[i] << " target " << t[i]);
+        require_close(std::span(losses).subspan(i, 1), std::span(wide).subspan(i, 1), 1e-6,
+                      std::isfinite(wide[i]) ? std::max(std::abs(wide[i]), 1e-30) : 1e-30);
+        require_close(std::span(dx).subspan(i, 1), std::span(wide_dx).subspan(i, 1), 1e-6,
+                      std::isfinite(wide_dx[i]) ? std::max(std::abs(wide_dx[i]), 1e-30) : 1e-30);
+      }
+      count_case(device.target);
+    }
+  });
+}
