@@ -10,7 +10,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 place=$(mktemp -d)
 trap 'rm -rf "$place"' EXIT
 
-DESTDIR=$place meson install -C "$build" --no-rebuild --quiet >/dev/null
+DESTDIR=$place meson install -C "$build" --no-rebuild >"$place/log" 2>&1 || { cat "$place/log" && exit 1; }
 pc=$(find "$place" -name tapestry.pc)
 [ -n "$pc" ] || { echo "no tapestry.pc was installed" && exit 1; }
 prefix=$place$(sed -n 's/^prefix=//p' "$pc")
