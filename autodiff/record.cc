@@ -133,8 +133,8 @@ Var untaped(const char* op, Tensor y, std::initializer_list<InputRef> inputs, co
 }  // namespace detail
 
 std::uint64_t random_stream(const Var& x) {
-  if (x.tape() == nullptr) return 0;
-  return x.tape()->options.step << 32 | static_cast<std::uint64_t>(x.tape()->nodes.size() + 1);
+  if (x.tape() == nullptr || x.tape()->generation != x.generation()) return 0;
+  return x.tape()->options.step << 32 | ++x.tape()->draws;
 }
 
 const kernels::Device& Var::device() const {

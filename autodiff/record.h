@@ -82,7 +82,8 @@ Var record(const char* op, Tensor y, std::initializer_list<detail::InputRef> inp
   return detail::append(tape, op, std::move(y), inputs, where, closure, &detail::kClosureOps<Closure>);
 }
 
-// The number that random ops of the next node draw from: f(seed, step, node); 0 off the tape.
+// The stream that the next random op on x's tape draws from, another one at each call: f(step, calls before); 0 off the
+// tape.
 std::uint64_t random_stream(const Var& x);
 
 }  // namespace tapestry

@@ -12,7 +12,7 @@
 namespace tapestry {
 
 struct TapeOptions {
-  std::uint64_t step = 0;     // which random numbers dropout draws: f(seed, step, node)
+  std::uint64_t step = 0;     // which random numbers dropout draws: f(seed, step, draw)
   bool check_finite = false;  // NumericError at the first op whose result holds a NaN or infinity
 };
 

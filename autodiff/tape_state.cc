@@ -10,6 +10,7 @@ void TapeState::begin(std::shared_ptr<ContextState> given, TapeOptions wanted) {
   options = wanted;
   owners = 1;
   spent = false;
+  draws = 0;
   last_event = std::chrono::steady_clock::now();
 }
 

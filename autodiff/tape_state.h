@@ -63,6 +63,7 @@ struct TapeState {
   std::uint32_t generation = 0;
   int owners = 0;
   bool spent = false;
+  std::uint64_t draws = 0;  // random ops so far, recorded or not
 
   std::vector<Node> nodes;
   std::vector<std::int32_t> inputs;  // node numbers, -1 for constants

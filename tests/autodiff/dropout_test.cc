@@ -51,6 +51,9 @@ TEST_CASE("dropout: choices depend on seed, step and place, not on threads, targ
   const Var x = tape.variable(one.full({1000}, 1));
   const Tensor a = dropout(x).value(), b = dropout(x).value();
   REQUIRE_FALSE(std::ranges::equal(a.span<float>(), b.span<float>()));
+  const Var constant = tape.input(one.full({1000}, 1));  // nothing is recorded for it
+  const Tensor c = dropout(constant).value(), d = dropout(constant).value();
+  REQUIRE_FALSE(std::ranges::equal(c.span<float>(), d.span<float>()));
 }
 
 TEST_CASE("dropout: p outside [0, 1], whole numbers and nothing at all are refused") {
