@@ -21,6 +21,7 @@
 #include "data/idx.h"
 #include "data/mnist.h"
 #include "io/model.h"
+#include "io/npz.h"
 #include "io/safetensors.h"
 #include "layers/linear.h"
 #include "layers/norm.h"

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <fstream>
 #include <string>
 
 #include "tests/support/files.h"
@@ -17,6 +18,15 @@ std::string error_of(const Body& body) {
     return error.what();
   }
   return {};
+}
+
+// Changes one bit of a file where it lies.
+inline void flip_bit(const std::string& path, std::size_t bit) {
+  std::fstream file(path, std::ios::binary | std::ios::in | std::ios::out);
+  file.seekg(static_cast<std::streamoff>(bit / 8));
+  const int byte = file.get();
+  file.seekp(static_cast<std::streamoff>(bit / 8));
+  file.put(static_cast<char>(byte ^ (1 << bit % 8)));
 }
 
 // The number of files in a folder, hidden ones too.
