@@ -17,6 +17,7 @@
 #include "autodiff/ops/softmax.h"
 #include "autodiff/record.h"
 #include "autodiff/tape.h"
+#include "autodiff/version.h"
 #include "data/find.h"
 #include "data/idx.h"
 #include "data/mnist.h"

@@ -1,6 +1,8 @@
 // The errors of the whole project. Everything that Tapestry throws on purpose derives from tapestry::Error.
 #pragma once
 
+#include <exception>
+#include <new>
 #include <stdexcept>
 
 namespace tapestry {
@@ -24,5 +26,15 @@ struct NumericError : Error {
 struct EnvironmentError : Error {
   using Error::Error;
 };  // memory, I/O, CPU: what the machine refuses
+
+// What a program returns that `error` ends: 2 for a value or shape that the user gave, 3 for a bad file, 4 for what the
+// machine refuses (memory included), 5 for a numeric stop, 1 for anything else.
+inline int exit_code(const std::exception& error) {
+  if (dynamic_cast<const FileError*>(&error) != nullptr) return 3;
+  if (dynamic_cast<const EnvironmentError*>(&error) != nullptr) return 4;
+  if (dynamic_cast<const std::bad_alloc*>(&error) != nullptr) return 4;
+  if (dynamic_cast<const NumericError*>(&error) != nullptr) return 5;
+  return dynamic_cast<const Error*>(&error) != nullptr ? 2 : 1;
+}
 
 }  // namespace tapestry

@@ -1,0 +1,220 @@
+#include "examples/program.h"
+
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <cmath>
+#include <cstdio>
+
+using namespace tapestry;
+
+namespace example {
+namespace {
+
+// CLI11's own range check lets NaN pass.
+CLI::Validator number_from(double low, double high) {
+  return CLI::Validator(
+      [low, high](const std::string& text) -> std::string {
+        double value = 0;
+        if (CLI::detail::lexical_cast(text, value) && value >= low && value <= high) return {};
+        return fmt::format("'{}' is not a number from {} to {}", text, low, high);
+      },
+      fmt::format("[{} - {}]", low, high));
+}
+
+CLI::Validator integer_from(std::int64_t low, std::int64_t high) {
+  return CLI::Validator(
+      [low, high](const std::string& text) -> std::string {
+        std::int64_t value = 0;
+        if (CLI::detail::lexical_cast(text, value) && value >= low && value <= high) return {};
+        return fmt::format("'{}' is not a whole number from {} to {}", text, low, high);
+      },
+      fmt::format("[{} - {}]", low, high));
+}
+
+void add_options(CLI::App& app, Options& o) {
+  constexpr std::int64_t kMany = 1'000'000;
+  app.set_version_flag("--version", fmt::format("tapestry {}", kVersion));
+  app.add_option("--dataset", o.dataset, "What to train on")
+      ->check(CLI::IsMember({"fashion-mnist", "mnist"}))
+      ->capture_default_str();
+  app.add_option("--data-dir", o.data_dir, "Folder with the data; the usual places unless given");
+  app.add_option("--epochs", o.epochs, "Passes over the training images")
+      ->check(integer_from(1, kMany))
+      ->capture_default_str();
+  app.add_option("--batch-size", o.batch_size, "Images a step")->check(integer_from(1, kMany))->capture_default_str();
+  app.add_option("--test-batch-size", o.test_batch_size, "Images at once in the test")
+      ->check(integer_from(1, kMany))
+      ->capture_default_str();
+  app.add_option("--optimizer", o.optimizer, "What updates the weights")
+      ->check(CLI::IsMember({"sgd", "adam", "adamw"}))
+      ->capture_default_str();
+  app.add_option("--lr", o.lr, "Largest learning rate")->check(number_from(0, 1e3))->capture_default_str();
+  app.add_option("--momentum", o.momentum, "Momentum of sgd, first beta of adam and adamw")
+      ->check(number_from(0, 0.9999))
+      ->capture_default_str();
+  app.add_option("--weight-decay", o.weight_decay, "Decay of the weights")
+      ->check(number_from(0, 1e3))
+      ->capture_default_str();
+  app.add_option("--clip-norm", o.clip_norm, "Largest norm of the gradients; 0: any")
+      ->check(number_from(0, 1e9))
+      ->capture_default_str();
+  app.add_option("--label-smoothing", o.label_smoothing, "Share of the target that all classes divide")
+      ->check(number_from(0, 1))
+      ->capture_default_str();
+  app.add_option("--seed", o.seed, "Where random numbers start")
+      ->check(integer_from(0, std::int64_t{1} << 62))
+      ->capture_default_str();
+  app.add_option("--threads", o.threads, "Threads; 0: as many as there are CPUs")
+      ->check(integer_from(0, 1024))
+      ->capture_default_str();
+  app.add_option("--precision", o.precision, "Of products")
+      ->check(CLI::IsMember({"highest", "high", "medium"}))
+      ->capture_default_str();
+  app.add_option("--out", o.out, "Folder for history.jsonl and weights.safetensors")->capture_default_str();
+  app.add_option("--save-model", o.save_model, "File for the weights, instead of the one in --out");
+  app.add_option("--log-interval", o.log_interval, "Steps between two lines of the history; 0: only epochs")
+      ->check(integer_from(0, kMany))
+      ->capture_default_str();
+  app.add_option("--validate", o.validate, "Hold out so many training images, and test on them alone")
+      ->check(integer_from(0, 50000))
+      ->capture_default_str();
+  app.add_flag("--dry-run", o.dry_run, "One epoch over 10 batches, to see that all works");
+  app.add_flag("--json", o.json, "The results as one JSON object");
+  app.add_flag("--quiet", o.quiet, "No progress");
+}
+
+int report_error(std::string_view message, int code) {
+  fmt::print(stderr, "tapestry: error: {}\n", message);
+  return code;
+}
+
+Precision precision_of(const Options& options) {
+  return options.precision == "high"     ? Precision::high
+         : options.precision == "medium" ? Precision::medium
+                                         : Precision::highest;
+}
+
+// One learning rate a step: a tenth of the way up, the rest down.
+Schedule schedule_for(const Options& options, std::int64_t steps) {
+  const std::int64_t up = std::min<std::int64_t>(steps / 10, 500);
+  return Warmup{.steps = up, .then = CosineLr{.base = options.lr, .steps = steps - up}};
+}
+
+template <class Optimizer>
+train::FitResult fit(Context& context, Sequential& model, Optimizer optimizer, const data::Split& data,
+                     const Options& options) {
+  const std::int64_t steps = options.epochs * ((data.train.size() + options.batch_size - 1) / options.batch_size);
+  return train::fit(context, model, optimizer, data.train, data.test,
+                    {.epochs = options.epochs,
+                     .batch_size = options.batch_size,
+                     .test_batch_size = options.test_batch_size,
+                     .schedule = schedule_for(options, steps),
+                     .label_smoothing = options.label_smoothing,
+                     .out = options.out,
+                     .weights = options.save_model,
+                     .log_every = options.log_interval,
+                     .progress = !options.quiet});
+}
+
+train::FitResult fit(Context& context, Sequential& model, const data::Split& data, const Options& o) {
+  const ParameterList parameters = model.parameters();
+  if (o.optimizer == "sgd")
+    return fit(
+        context, model,
+        SGD{parameters, {.lr = o.lr, .momentum = o.momentum, .weight_decay = o.weight_decay, .clip_norm = o.clip_norm}},
+        data, o);
+  if (o.optimizer == "adam")
+    return fit(
+        context, model,
+        Adam{parameters,
+             {.lr = o.lr, .betas = {o.momentum, 0.999}, .weight_decay = o.weight_decay, .clip_norm = o.clip_norm}},
+        data, o);
+  return fit(
+      context, model,
+      AdamW{parameters,
+            {.lr = o.lr, .betas = {o.momentum, 0.999}, .weight_decay = o.weight_decay, .clip_norm = o.clip_norm}},
+      data, o);
+}
+
+void print_table(const data::Dataset& test, const train::EpochReport& last) {
+  fmt::print("{:<14}{:>8}  most often taken for\n", "class", "right");
+  for (std::int64_t c = 0; c < test.num_classes(); ++c) {
+    std::int64_t other = -1;
+    for (std::int64_t p = 0; p < last.test.classes; ++p)
+      if (p != c && (other < 0 || last.test.count(c, p) > last.test.count(c, other))) other = p;
+    fmt::print("{:<14}{:>6.1f} %  {} ({})\n", test.classes()[static_cast<std::size_t>(c)], 100 * last.test.recall(c),
+               test.classes()[static_cast<std::size_t>(other)], last.test.count(c, other));
+  }
+}
+
+}  // namespace
+
+int run(int argc, char** argv, const std::string& description, Options defaults,
+        const std::function<int(const Options&)>& body) {
+  try {
+    CLI::App app(description);
+    add_options(app, defaults);
+    try {
+      app.parse(argc, argv);
+    } catch (const CLI::Success& success) {  // --help and --version
+      return app.exit(success);
+    } catch (const CLI::ParseError& error) {
+      return report_error(fmt::format("{}; --help lists the options", error.what()), 2);
+    }
+    const int code = body(defaults);
+    if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) return report_error("stdout: cannot be written", 4);
+    return code;
+  } catch (const std::exception& error) {
+    return report_error(error.what(), exit_code(error));
+  }
+}
+
+Context make_context(const Options& options) {
+  return Context{{.threads = options.threads, .precision = precision_of(options), .seed = options.seed}};
+}
+
+data::Split load(const Options& options) {
+  data::Split split = options.dataset == "mnist" ? data::mnist({.directory = options.data_dir})
+                                                 : data::fashion_mnist({.directory = options.data_dir});
+  if (options.validate != 0) {
+    const std::int64_t kept = split.train.size() - options.validate;
+    split = {split.train.take(kept), split.train.slice(kept, split.train.size())};
+  }
+  if (options.dry_run) split.train = split.train.take(std::min(split.train.size(), 10 * options.batch_size));
+  return split;
+}
+
+int train(Context& context, Sequential& model, const data::Split& data, const Options& given) {
+  Options options = given;
+  if (options.dry_run) options.epochs = 1;
+  if (!options.quiet)
+    fmt::print(stderr, "{}\n\n{} threads, {}, {} training images\n", model.summary(), context.threads(),
+               target_name(context.target()), data.train.size());
+  const train::FitResult result = fit(context, model, data, options);
+  if (result.signal != 0)
+    return report_error(fmt::format("ended by signal {} after step {}; the weights are in {}", result.signal,
+                                    result.steps, result.weights),
+                        128 + result.signal);
+
+  const train::EpochReport& last = result.epochs.back();
+  if (options.json) {
+    fmt::print(
+        "{{\"dataset\":\"{}\",\"epochs\":{},\"steps\":{},\"test_accuracy\":{:.6f},\"test_loss\":{:.6f},\"train_"
+        "accuracy\":{:.6f},"
+        "\"train_seconds\":{:.3f},\"images_per_second\":{:.1f},\"threads\":{},\"target\":\"{}\"}}\n",
+        data.test.name(), last.epoch, result.steps, last.test.accuracy, last.test.loss, last.train_accuracy,
+        last.train_seconds, static_cast<double>(last.epoch * data.train.size()) / last.train_seconds, context.threads(),
+        target_name(context.target()));
+    return 0;
+  }
+  print_table(data.test, last);
+  fmt::print("\n{} accuracy {:.2f} % after {} epochs, {:.1f} s of training, {:.0f} images/s\n",
+             options.validate != 0 ? "held-out" : "test", 100 * last.test.accuracy, last.epoch, last.train_seconds,
+             static_cast<double>(last.epoch * data.train.size()) / last.train_seconds);
+  if (!result.history.empty()) fmt::print("history {}\n", result.history);
+  if (!result.weights.empty()) fmt::print("weights {}\n", result.weights);
+  return 0;
+}
+
+}  // namespace example
