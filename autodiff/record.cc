@@ -74,7 +74,7 @@ void TapeState::merge_scratch() {
   scratch.clear();
 }
 
-TapeState* common_tape(const char* op, std::initializer_list<InputRef> inputs, const Location& where) {
+TapeState* common_tape(const char* op, std::span<const InputRef> inputs, const Location& where) {
   TapeState* tape = nullptr;
   ContextState* context = nullptr;
   bool wanted = false;
@@ -109,7 +109,7 @@ void check_finite(const char* op, const Tensor& y, const kernels::Device& device
 }
 }  // namespace
 
-Var append(TapeState* tape, const char* op, Tensor y, std::initializer_list<InputRef> inputs, const Location& where,
+Var append(TapeState* tape, const char* op, Tensor y, std::span<const InputRef> inputs, const Location& where,
            void* closure, const ClosureOps* ops) {
   const auto first = static_cast<std::uint32_t>(tape->inputs.size());
   for (const InputRef& input : inputs) tape->inputs.push_back(input.var->node());
@@ -121,7 +121,7 @@ Var append(TapeState* tape, const char* op, Tensor y, std::initializer_list<Inpu
              static_cast<std::int32_t>(tape->nodes.size()) - 1);
 }
 
-Var untaped(const char* op, Tensor y, std::initializer_list<InputRef> inputs, const Location& where) {
+Var untaped(const char* op, Tensor y, std::span<const InputRef> inputs, const Location& where) {
   TapeState* tape = nullptr;
   for (const InputRef& input : inputs)
     if (input.var->tape() != nullptr) tape = input.var->tape();

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <initializer_list>
 #include <new>
+#include <span>
 #include <string_view>
 #include <type_traits>
 #include <utility>
@@ -60,18 +61,18 @@ inline constexpr ClosureOps kClosureOps{
 
 // The tape that all inputs agree on, or nullptr when none of them needs a gradient. ArgumentError for an empty Var, one
 // whose tape is gone, or inputs from two tapes or contexts.
-TapeState* common_tape(const char* op, std::initializer_list<InputRef> inputs, const Location& where);
+TapeState* common_tape(const char* op, std::span<const InputRef> inputs, const Location& where);
 void* closure_space(TapeState* tape, std::size_t bytes, std::size_t alignment);
-Var append(TapeState* tape, const char* op, Tensor y, std::initializer_list<InputRef> inputs, const Location& where,
+Var append(TapeState* tape, const char* op, Tensor y, std::span<const InputRef> inputs, const Location& where,
            void* closure, const ClosureOps* ops);
-Var untaped(const char* op, Tensor y, std::initializer_list<InputRef> inputs, const Location& where);
+Var untaped(const char* op, Tensor y, std::span<const InputRef> inputs, const Location& where);
 
 }  // namespace detail
 
 // Makes y = op(inputs) a Var. When an input needs a gradient, `backward`, a callable (const Tensor& dy, GradSlots), is
 // kept until it has run once; its captures are the saved tensors. Shapes of gradients are those of the inputs.
 template <class Backward>
-Var record(const char* op, Tensor y, std::initializer_list<detail::InputRef> inputs, const Location& where,
+Var record(const char* op, Tensor y, std::span<const detail::InputRef> inputs, const Location& where,
            Backward&& backward) {
   using Closure = std::remove_cvref_t<Backward>;
   static_assert(std::is_invocable_v<Closure&, const Tensor&, GradSlots>);
@@ -80,6 +81,11 @@ Var record(const char* op, Tensor y, std::initializer_list<detail::InputRef> inp
   void* closure =
       new (detail::closure_space(tape, sizeof(Closure), alignof(Closure))) Closure(std::forward<Backward>(backward));
   return detail::append(tape, op, std::move(y), inputs, where, closure, &detail::kClosureOps<Closure>);
+}
+template <class Backward>
+Var record(const char* op, Tensor y, std::initializer_list<detail::InputRef> inputs, const Location& where,
+           Backward&& backward) {
+  return record(op, std::move(y), std::span(inputs.begin(), inputs.size()), where, std::forward<Backward>(backward));
 }
 
 // The stream that the next random op on x's tape draws from, another one at each call: f(step, calls before); 0 off the

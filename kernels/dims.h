@@ -30,6 +30,11 @@ struct ReduceDims {
   std::size_t outer = 1, size = 1, inner = 1;
 };
 
+// Elements of x [outer, size, inner] picked along `size`, `count` of them for each outer and inner index.
+struct GatherDims {
+  std::size_t outer = 1, size = 1, inner = 1, count = 1;
+};
+
 // One update by gradient descent; `scale` multiplies the gradient, `first` starts the momentum from it.
 struct SgdStep {
   double lr = 0, momentum = 0, dampening = 0, weight_decay = 0, scale = 1;

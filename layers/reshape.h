@@ -21,7 +21,7 @@ class Flatten {
 
   Flow build(Builder&, const Flow& in) const { return in.shape ? Flow(Shape{in.shape->size()}, in.guessed) : Flow(); }
   Cost cost(const Shape&, const Shape&) const { return {}; }
-  Var operator()(const Var& x) const { return flatten(x, options.where); }
+  Var operator()(const Var& x) const { return flatten(x, 1, options.where); }
 };
 
 // y = x.

@@ -1,30 +1,10 @@
 // Reductions over axes.
 #pragma once
 
-#include <array>
-#include <initializer_list>
-
+#include "autodiff/axes.h"
 #include "autodiff/record.h"
 
 namespace tapestry {
-
-// A few axes, each once; axis -1 is the last.
-class Axes {
- public:
-  Axes() = default;                 // none given
-  Axes(int axis) : Axes({axis}) {}  // NOLINT: implicit
-  // ShapeError for more than 6.
-  Axes(std::initializer_list<int> axes);
-
-  int count() const { return count_; }
-  int operator[](int i) const { return axes_[static_cast<std::size_t>(i)]; }
-  const int* begin() const { return axes_.data(); }
-  const int* end() const { return axes_.data() + count_; }
-
- private:
-  std::array<int, Shape::kMaxRank> axes_{};
-  int count_ = 0;
-};
 
 struct ReduceOptions {
   Axes axes = {};        // none: all

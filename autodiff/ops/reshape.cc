@@ -38,9 +38,16 @@ Var reshape(const Var& x, std::initializer_list<std::int64_t> sizes, Location wh
   return reshape(x, Shape(std::span<const std::int64_t>(result)), where);
 }
 
-Var flatten(const Var& x, Location where) {
-  if (x.shape().rank() < 1) fail<ShapeError>(where, "flatten", "x has no batch axis, it is []");
-  return reshape(x, Shape{x.shape()[0], x.shape().product(1, x.shape().rank())}, where);
+Var flatten(const Var& x, int start_axis, Location where) {
+  const Shape& shape = x.shape();
+  if (shape.rank() < 1) fail<ShapeError>(where, "flatten", "x has no batch axis, it is []");
+  const int start = start_axis < 0 ? start_axis + shape.rank() : start_axis;
+  if (start < 0 || start > shape.rank() || start == Shape::kMaxRank)
+    fail<ShapeError>(where, "flatten", fmt::format("axis {} does not exist in {}", start_axis, to_string(shape)));
+  std::array<std::int64_t, Shape::kMaxRank> sizes{};
+  std::copy_n(shape.begin(), start, sizes.begin());
+  sizes[static_cast<std::size_t>(start)] = shape.product(start, shape.rank());
+  return reshape(x, Shape(std::span<const std::int64_t>(sizes.data(), static_cast<std::size_t>(start) + 1)), where);
 }
 
 }  // namespace tapestry

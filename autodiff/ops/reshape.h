@@ -12,7 +12,7 @@ namespace tapestry {
 Var reshape(const Var& x, std::initializer_list<std::int64_t> sizes, Location where = std::source_location::current());
 Var reshape(const Var& x, const Shape& shape, Location where = std::source_location::current());
 
-// [N, ...] -> [N, product of the rest]. ShapeError when x has no axis.
-Var flatten(const Var& x, Location where = std::source_location::current());
+// The axes from `start_axis` on as one: [N, ...] -> [N, product of the rest]. ShapeError when x has no axis.
+Var flatten(const Var& x, int start_axis = 1, Location where = std::source_location::current());
 
 }  // namespace tapestry

@@ -1,0 +1,189 @@
+#include "autodiff/ops/shape.h"
+
+#include <fmt/format.h>
+
+#include "autodiff/ops/broadcast.h"
+#include "autodiff/ops/reshape.h"
+#include "autodiff/ops/strided.h"
+
+namespace tapestry {
+
+Sizes::Sizes(std::initializer_list<std::int64_t> sizes) {
+  if (sizes.size() > static_cast<std::size_t>(Shape::kMaxRank))
+    throw ShapeError(fmt::format("sizes: at most {}, got {}", Shape::kMaxRank, sizes.size()));
+  for (std::int64_t size : sizes) sizes_[static_cast<std::size_t>(count_++)] = size;
+}
+
+namespace {
+
+using detail::Strides;
+using kernels::BroadcastDims;
+using kernels::Device;
+
+void require_value(const char* op, const Var& x, const Location& where) {
+  if (!x.value()) fail<ArgumentError>(where, op, "the input holds nothing");
+}
+
+// For ops that move elements.
+void require_floating(const char* op, const Var& x, const Location& where) {
+  require_value(op, x, where);
+  if (x.dtype() == DType::int64) fail<ArgumentError>(where, op, "needs float32 or float64, got int64");
+}
+
+int require_axis(const char* op, const Shape& shape, int axis, const Location& where) {
+  if (axis < -shape.rank() || axis >= shape.rank())
+    fail<ShapeError>(where, op, fmt::format("axis {} does not exist in {}", axis, to_string(shape)));
+  return shape.axis(axis);
+}
+
+// A shape that is put together axis by axis.
+struct ShapeBuilder {
+  std::array<std::int64_t, Shape::kMaxRank + 1> sizes{};
+  std::size_t count = 0;
+  void add(std::int64_t size) { sizes[count++] = size; }
+  Shape shape() const { return Shape(std::span<const std::int64_t>(sizes.data(), count)); }
+};
+
+}  // namespace
+
+Var squeeze(const Var& x, const Axes& axes, Location where) {
+  require_value("squeeze", x, where);
+  const Shape& shape = x.shape();
+  std::array<bool, Shape::kMaxRank> drop{};
+  for (int given : axes) {
+    const int axis = require_axis("squeeze", shape, given, where);
+    if (shape[axis] != 1)
+      fail<ShapeError>(where, "squeeze",
+                       fmt::format("axis {} has {} elements, not 1; x is {}", given, shape[axis], to_string(shape)));
+    drop[static_cast<std::size_t>(axis)] = true;
+  }
+  ShapeBuilder result;
+  for (int axis = 0; axis < shape.rank(); ++axis)
+    if (axes.count() == 0 ? shape[axis] != 1 : !drop[static_cast<std::size_t>(axis)]) result.add(shape[axis]);
+  return reshape(x, result.shape(), where);
+}
+
+Var unsqueeze(const Var& x, int given, Location where) {
+  require_value("unsqueeze", x, where);
+  const Shape& shape = x.shape();
+  const int rank = shape.rank() + 1, place = given < 0 ? given + rank : given;
+  if (place < 0 || place >= rank || rank > Shape::kMaxRank)
+    fail<ShapeError>(where, "unsqueeze", fmt::format("no axis can be put at {} in {}", given, to_string(shape)));
+  ShapeBuilder result;
+  for (int axis = 0; axis < rank; ++axis) result.add(axis == place ? 1 : shape[axis < place ? axis : axis - 1]);
+  return reshape(x, result.shape(), where);
+}
+
+Var permute(const Var& x, const Axes& order, Location where) {
+  require_floating("permute", x, where);
+  const Shape& shape = x.shape();
+  if (order.count() != shape.rank())
+    fail<ShapeError>(where, "permute", fmt::format("{} axes are named, x is {}", order.count(), to_string(shape)));
+  const Strides strides = detail::strides_of(shape);
+  std::array<int, Shape::kMaxRank> inverse{};
+  inverse.fill(-1);
+  ShapeBuilder result;
+  Strides permuted{};
+  for (int i = 0; i < order.count(); ++i) {
+    const int axis = require_axis("permute", shape, order[i], where);
+    if (inverse[static_cast<std::size_t>(axis)] >= 0)
+      fail<ShapeError>(where, "permute", fmt::format("axis {} is named twice; x is {}", order[i], to_string(shape)));
+    inverse[static_cast<std::size_t>(axis)] = i;
+    permuted[static_cast<std::size_t>(i)] = strides[static_cast<std::size_t>(axis)];
+    result.add(shape[axis]);
+  }
+  Tensor y = x.value().like(result.shape());
+  const Device& device = x.device();
+  detail::gather_strided(device, detail::strided_dims(y.shape(), permuted), x.value(), 0, y);
+  const Strides y_strides = detail::strides_of(y.shape());
+  Strides back{};
+  for (std::size_t axis = 0; axis < static_cast<std::size_t>(shape.rank()); ++axis)
+    back[axis] = y_strides[static_cast<std::size_t>(inverse[axis])];
+  const BroadcastDims back_dims = detail::strided_dims(shape, back);
+  return record("permute", y, {x}, where, [&device, back_dims](const Tensor& dy, GradSlots grads) {
+    if (Tensor dx = grads.overwrite(0)) detail::gather_strided(device, back_dims, dy, 0, dx);
+  });
+}
+
+Var transpose(const Var& x, int axis_a, int axis_b, Location where) {
+  require_floating("transpose", x, where);
+  const int rank = x.shape().rank();
+  const int a = require_axis("transpose", x.shape(), axis_a, where);
+  const int b = require_axis("transpose", x.shape(), axis_b, where);
+  Axes order;
+  for (int axis = 0; axis < rank; ++axis) order.add(axis == a ? b : axis == b ? a : axis);
+  return permute(x, order, where);
+}
+
+Var broadcast_to(const Var& x, const Shape& shape, Location where) {
+  require_floating("broadcast_to", x, where);
+  bool fits = x.shape().rank() <= shape.rank();
+  for (int axis = 1; fits && axis <= x.shape().rank(); ++axis)
+    fits = x.shape()[-axis] == 1 || x.shape()[-axis] == shape[-axis];
+  if (!fits)
+    fail<ShapeError>(where, "broadcast_to",
+                     fmt::format("{} does not stretch to {}", to_string(x.shape()), to_string(shape)));
+  const Device& device = x.device();
+  Tensor y = x.value().like(shape);
+  detail::gather_strided(device, detail::broadcast_dims(shape, {&x.shape()}), x.value(), 0, y);
+  return record("broadcast_to", y, {x}, where, [&device, from = x.shape()](const Tensor& dy, GradSlots grads) {
+    detail::give_gradient(device, grads, 0, from, dy);
+  });
+}
+
+Var slice(const Var& x, SliceOptions options) {
+  require_floating("slice", x, options.where);
+  const Shape& shape = x.shape();
+  const int axis = require_axis("slice", shape, options.axis, options.where);
+  const std::int64_t size = shape[axis];
+  const auto from_end = [&](std::int64_t place) { return place < 0 ? place + size : place; };
+  const std::int64_t begin = from_end(options.begin);
+  const std::int64_t end = options.end == SliceOptions{}.end ? size : from_end(options.end);
+  if (options.step < 1)
+    fail<ArgumentError>(options.where, "slice", fmt::format("step must be 1 or more, got {}", options.step));
+  if (begin < 0 || end > size || begin > end)
+    fail<ShapeError>(
+        options.where, "slice",
+        fmt::format("[{}, {}) does not lie within axis {} of {}", begin, end, options.axis, to_string(shape)));
+  const Device& device = x.device();
+  Tensor y = x.value().like(shape.with(axis, end == begin ? 0 : (end - begin - 1) / options.step + 1));
+  Strides strides = detail::strides_of(shape);
+  const std::size_t place = static_cast<std::size_t>(axis), offset = static_cast<std::size_t>(begin) * strides[place];
+  strides[place] *= static_cast<std::size_t>(options.step);
+  const BroadcastDims dims = detail::strided_dims(y.shape(), strides);
+  detail::gather_strided(device, dims, x.value(), offset, y);
+  return record("slice", y, {x}, options.where, [&device, dims, offset](const Tensor& dy, GradSlots grads) {
+    if (Tensor dx = grads.add(0)) detail::scatter_strided(device, dims, dy, dx, offset, true);
+  });
+}
+
+Var pad(const Var& x, PadOptions options) {
+  require_floating("pad", x, options.where);
+  const Shape& shape = x.shape();
+  const auto width = [&](const Sizes& sizes, int axis) {
+    if (sizes.count() == 0) return std::int64_t{0};
+    if (sizes.count() != shape.rank())
+      fail<ShapeError>(options.where, "pad",
+                       fmt::format("needs a width for each axis of {}, got {}", to_string(shape), sizes.count()));
+    if (sizes[axis] < 0 || sizes[axis] > std::int64_t{1} << 46)
+      fail<ArgumentError>(options.where, "pad", fmt::format("width {} of axis {} is out of range", sizes[axis], axis));
+    return sizes[axis];
+  };
+  ShapeBuilder result;
+  for (int axis = 0; axis < shape.rank(); ++axis)
+    result.add(width(options.before, axis) + shape[axis] + width(options.after, axis));
+  Tensor y = x.value().like(result.shape());
+  const Strides strides = detail::strides_of(y.shape());
+  std::size_t offset = 0;
+  for (int axis = 0; axis < shape.rank(); ++axis)
+    offset += static_cast<std::size_t>(width(options.before, axis)) * strides[static_cast<std::size_t>(axis)];
+  const Device& device = x.device();
+  const BroadcastDims dims = detail::strided_dims(shape, strides);
+  y.fill(options.value);
+  detail::scatter_strided(device, dims, x.value(), y, offset, false);
+  return record("pad", y, {x}, options.where, [&device, dims, offset](const Tensor& dy, GradSlots grads) {
+    if (Tensor dx = grads.overwrite(0)) detail::gather_strided(device, dims, dy, offset, dx);
+  });
+}
+
+}  // namespace tapestry
