@@ -173,6 +173,9 @@ TEST_CASE("npz: archives that break a rule are refused with the rule") {
   member({.offset = 7}, "byte 7: its header is not there");
   member({.offset = 1 << 20}, "its header lies outside the file");
   member({.local_name = "y.npy"}, "byte 0: its header differs from the directory");
+  const auto sum = crc32(0, reinterpret_cast<const Bytef*>(kFloats.data()), static_cast<uInt>(kFloats.size()));
+  member({.data = kFloats + "x", .pack = true, .crc = static_cast<std::int64_t>(sum), .size = 152},
+         "unpacks to more than the 152 bytes that its header says");
   member({.pack = true, .more_packed = "x"}, "its packed data go on after their end");
   member({.data = std::string(100, '\xFF'), .method = 8}, "its packed data are damaged: invalid block type");
   check(TestZip().add({"x.npy", kFloats}).add({"x.npy", kFloats}).bytes(), "member 'x.npy': the name appears twice");
