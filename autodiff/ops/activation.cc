@@ -62,7 +62,7 @@ Var selu(const Var& x, Location where) {
 }
 
 Var gelu(const Var& x, GeluOptions options) {
-  return apply("gelu", options.approximate == Gelu::tanh ? Op::gelu_tanh : Op::gelu, {}, x, options.where);
+  return apply("gelu", options.approximate == GeluApproximation::tanh ? Op::gelu_tanh : Op::gelu, {}, x, options.where);
 }
 
 Var silu(const Var& x, Location where) { return apply("silu", Op::silu, {}, x, where); }

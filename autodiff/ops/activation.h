@@ -29,9 +29,10 @@ Var elu(const Var& x, EluOptions options = {});
 // y = scale elu(x, alpha), with scale = 1.0507... and alpha = 1.6732... Saves x. Klambauer et al., 2017.
 Var selu(const Var& x, Location where = std::source_location::current());
 
-enum class Gelu { none, tanh };
+enum class GeluApproximation { none, tanh };
 struct GeluOptions {
-  Gelu approximate = Gelu::none;  // tanh: with Phi(x) = (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2
+  GeluApproximation approximate =
+      GeluApproximation::none;  // tanh: with Phi(x) = (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2
   Location where = std::source_location::current();
 };
 // y = x Phi(x), Phi the normal distribution function. Saves x. Hendrycks and Gimpel, 2016.

@@ -58,7 +58,7 @@ TEST_CASE("activations: gradients of relu, leaky_relu and elu") {
 TEST_CASE("activations: gradients of the smooth ones") {
   const OpCheck cancels{.low = -4, .high = 4, .tolerance = 5e-6};  // slopes near 0
   check_unary([](const Var& x) { return gelu(x); }, cancels);
-  check_unary([](const Var& x) { return gelu(x, {.approximate = Gelu::tanh}); }, cancels);
+  check_unary([](const Var& x) { return gelu(x, {.approximate = GeluApproximation::tanh}); }, cancels);
   check_unary([](const Var& x) { return silu(x); }, cancels);
   check_unary([](const Var& x) { return mish(x); }, cancels);
   check_unary([](const Var& x) { return sigmoid(x); }, cancels);
@@ -121,7 +121,7 @@ TEST_CASE("activations: known values") {
   };
   REQUIRE(0.841344746 == value(1, [](const Var& x) { return gelu(x); }));
   REQUIRE(-0.158655254 == value(-1, [](const Var& x) { return gelu(x); }));
-  REQUIRE(0.841191991 == value(1, [](const Var& x) { return gelu(x, {.approximate = Gelu::tanh}); }));
+  REQUIRE(0.841191991 == value(1, [](const Var& x) { return gelu(x, {.approximate = GeluApproximation::tanh}); }));
   REQUIRE(0.731058579 == value(1, [](const Var& x) { return silu(x); }));
   REQUIRE(0.865098388 == value(1, [](const Var& x) { return mish(x); }));
   REQUIRE(1.313261688 == value(1, [](const Var& x) { return softplus(x); }));
