@@ -26,6 +26,7 @@
 #include "io/model.h"
 #include "io/npz.h"
 #include "io/safetensors.h"
+#include "layers/activation.h"
 #include "layers/linear.h"
 #include "layers/norm.h"
 #include "layers/reshape.h"

@@ -111,7 +111,7 @@ Flow Builder::chain(const detail::LayerRef& layer, const Flow& in) {
   const Direct direct(layer);
   Flow flow = in;
   for (const detail::LayerRef& part : direct.layers) {
-    flow.guessed = flow.guessed || &part != &direct.layers.front();
+    flow.guessed = flow.guessed || direct.layers.size() > 1;  // the order of calls is not known
     flow = nested(part, flow);
   }
   if (!in.shape) return {};

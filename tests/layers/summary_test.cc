@@ -16,16 +16,16 @@ TEST_CASE("summary: one aligned line a layer, and totals") {
                      Residual{LayerNorm{} >> Linear{{.out = 128, .bias = false}}} >> Linear{{.out = 10}};
   model.build(context);
   const std::string expected =
-      "layer          type       output  parameters     FLOPs  activations\n"
-      "-------------------------------------------------------------------\n"
-      "0              Flatten    [784]            0         0          0 B\n"
-      "1              Linear     [128]      100,480  200.70 k        512 B\n"
-      "2              Residual   [128]            0       128        512 B\n"
-      "2.body.0       LayerNorm  [128]          256    1.02 k        512 B\n"
-      "2.body.1       Linear     [128]       16,384   32.64 k        512 B\n"
-      "3              Linear     [10]         1,290    2.56 k         40 B\n"
-      "-------------------------------------------------------------------\n"
-      "total                     [10]       118,410  237.06 k     2.04 KiB";
+      "layer     type       output  parameters     FLOPs  activations\n"
+      "--------------------------------------------------------------\n"
+      "0         Flatten    [784]            0         0          0 B\n"
+      "1         Linear     [128]      100,480  200.70 k        512 B\n"
+      "2         Residual   [128]            0       128        512 B\n"
+      "2.body.0  LayerNorm  [128]          256    1.02 k        512 B\n"
+      "2.body.1  Linear     [128]       16,384   32.64 k        512 B\n"
+      "3         Linear     [10]         1,290    2.56 k         40 B\n"
+      "--------------------------------------------------------------\n"
+      "total                [10]       118,410  237.06 k     2.04 KiB";
   CHECK(model.summary() == expected);
   CHECK(model.layer_summary().parameters() == parameter_count(model));
 }
