@@ -8,8 +8,8 @@ int main() {
   Context context{{.seed = 42}};
   const auto [train, test] = data::fashion_mnist();
 
-  Sequential model = Input{28, 28, 1} >> Flatten{} >> Linear{{.out = 256}} >> LayerNorm{} >> Relu{} >>
-                     Linear{{.out = 10}};
+  Sequential model =
+      Input{28, 28, 1} >> Flatten{} >> Linear{{.out = 256}} >> LayerNorm{} >> Relu{} >> Linear{{.out = 10}};
   model.build(context);                 // sizes flow through, [28, 28, 1] -> [784] -> ... -> [10]
   fmt::print("{}\n", model.summary());  // layers, shapes, parameters, cost
 
