@@ -47,17 +47,17 @@ void save_state(std::span<const StateEntry> state, const std::string& path,
   save_safetensors(path, tensors, metadata);
 }
 
-void load_state(const Context& context, std::span<const StateEntry> state, const std::string& path,
+void load_state(std::span<const StateEntry> state, std::span<const NamedTensor> tensors, const std::string& source,
                 LoadOptions options) {
   require_built(state, "load");
-  const Safetensors file = load_safetensors(context, path);
   std::vector<std::pair<Cell*, Tensor>> found;
   std::vector<std::string> mismatches;
   std::set<std::string_view> known;
   for (const StateEntry& entry : state) known.insert(entry.name);
   for (const StateEntry* entry : without_aliases(state)) {
     const Tensor& value = entry->cell->value;
-    const Tensor* tensor = file.find(entry->name);
+    const auto place = std::ranges::find(tensors, entry->name, &NamedTensor::name);
+    const Tensor* tensor = place == tensors.end() ? nullptr : &place->value;
     const Shape shape = file_shape(value.shape(), entry->cell->layout);
     if (tensor == nullptr) {
       if (!options.partial) mismatches.push_back(fmt::format("'{}' is missing", entry->name));
@@ -69,10 +69,10 @@ void load_state(const Context& context, std::span<const StateEntry> state, const
       found.emplace_back(entry->cell.get(), from_file(*tensor, value.shape(), entry->cell->layout));
     }
   }
-  for (const NamedTensor& entry : file.tensors)
+  for (const NamedTensor& entry : tensors)
     if (!options.partial && !known.contains(entry.name))
       mismatches.push_back(fmt::format("'{}' is not in the model", printable(entry.name)));
-  if (!mismatches.empty()) fail_file(path, fmt::format("does not fit the model: {}", fmt::join(mismatches, "; ")));
+  if (!mismatches.empty()) fail_file(source, fmt::format("does not fit the model: {}", fmt::join(mismatches, "; ")));
   for (auto& [cell, tensor] : found) cell->value.assign(tensor);
 }
 

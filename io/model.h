@@ -17,7 +17,7 @@ struct LoadOptions {
 namespace detail {
 void save_state(std::span<const StateEntry> state, const std::string& path,
                 std::map<std::string, std::string> metadata);
-void load_state(const Context& context, std::span<const StateEntry> state, const std::string& path,
+void load_state(std::span<const StateEntry> state, std::span<const NamedTensor> tensors, const std::string& source,
                 LoadOptions options);
 }  // namespace detail
 
@@ -28,11 +28,19 @@ void save(const Model& model, const std::string& path, std::map<std::string, std
   detail::save_state(state(model), path, std::move(metadata));
 }
 
+// Overwrites the numbers of a built model with tensors in the layouts of files; errors as load(), under the name
+// `source`.
+template <class Model>
+void load_tensors(Model& model, std::span<const NamedTensor> tensors, const std::string& source,
+                  LoadOptions options = {}) {
+  detail::load_state(state(model), tensors, source, options);
+}
+
 // Overwrites the numbers of a built model with those of a safetensors file. FileError, which lists every tensor that
 // is missing, unknown, or of another shape or type, leaves the model as it was. ArgumentError before it is built.
 template <class Model>
 void load(const Context& context, Model& model, const std::string& path, LoadOptions options = {}) {
-  detail::load_state(context, state(model), path, options);
+  load_tensors(model, load_safetensors(context, path).tensors, path, options);
 }
 
 }  // namespace tapestry::io

@@ -1,0 +1,136 @@
+// Times whole train steps of the benchmark models: forward, cross-entropy, backward, SGD with momentum, on random data
+// in memory. Prints one JSON object a line, with the fields of bench/peer/torch_train.py.
+//
+// With --check FILE.npz it proves instead that it computes the same as the program that wrote the file: from its
+// weights and batch, the losses of 20 steps must agree to 1e-4.
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "autodiff/ops/loss.h"
+#include "autodiff/tape.h"
+#include "autodiff/version.h"
+#include "io/model.h"
+#include "io/npz.h"
+#include "kernels/error.h"
+#include "layers/models.h"
+#include "optim/sgd.h"
+
+namespace {
+
+using namespace tapestry;
+
+double step(Context& context, const Sequential& model, SGD& optimizer, const Tensor& x, const Tensor& y) {
+  Tape tape{context};
+  const Var loss = cross_entropy(model(tape.input(x), Mode::train), y);
+  optimizer.step(tape.backward(loss));
+  return loss.item();
+}
+
+double median(std::vector<double> times) {
+  std::ranges::sort(times);
+  const std::size_t middle = times.size() / 2;
+  return times.size() % 2 == 1 ? times[middle] : (times[middle - 1] + times[middle]) / 2;
+}
+
+nlohmann::ordered_json measure(Context& context, const std::string& name, double seconds, const char* precision) {
+  NamedModel named = make_model(name);
+  named.model.build(context);
+  SGD optimizer{named.model.parameters(), {.lr = 1e-3, .momentum = 0.9}};
+  const Tensor x = context.normal(named.input.prepend(named.batch), 0, 1, 1);
+  Tensor y = context.empty({named.batch}, DType::int64);
+  for (std::size_t i = 0; i < y.span<std::int64_t>().size(); ++i)
+    y.span<std::int64_t>()[i] = static_cast<std::int64_t>(Philox(context.seed(), 2).below(i, 10));
+  for (int i = 0; i < 3; ++i) step(context, named.model, optimizer, x, y);
+  using Clock = std::chrono::steady_clock;
+  const auto end = Clock::now() + std::chrono::duration<double>(seconds);
+  std::vector<double> times;
+  while (times.size() < 5 || Clock::now() < end) {
+    const auto start = Clock::now();
+    step(context, named.model, optimizer, x, y);
+    times.push_back(std::chrono::duration<double>(Clock::now() - start).count());
+  }
+  const double middle = median(times);
+  return {{"peer", fmt::format("tapestry-{}", kVersion)},
+          {"model", name},
+          {"mode", "eager"},
+          {"batch", named.batch},
+          {"threads", context.threads()},
+          {"precision", precision},
+          {"target", target_name(context.target())},
+          {"ms_median", middle * 1e3},
+          {"ms_min", std::ranges::min(times) * 1e3},
+          {"images_per_s", static_cast<double>(named.batch) / middle}};
+}
+
+// The largest difference of a loss; prints one JSON object.
+double check(Context& context, const std::string& name, const std::string& path) {
+  const std::vector<NamedTensor> arrays = io::load_npz(context, path);
+  NamedModel named = make_model(name);
+  named.model.build(context);
+  std::vector<NamedTensor> weights;
+  Tensor x, y, losses;
+  for (const NamedTensor& array : arrays) {
+    if (array.name.starts_with("param/")) weights.push_back({array.name.substr(6), array.value});
+    if (array.name == "x") x = array.value;
+    if (array.name == "y") y = array.value;
+    if (array.name == "losses") losses = array.value.to(DType::float64);
+  }
+  if (!x || !y || !losses) throw FileError(path + ": needs the arrays x, y and losses");
+  io::load_tensors(named.model, weights, path);
+  x = x.reshape(named.input.prepend(x.shape()[0]));  // one channel: channels first and last are the same
+  SGD optimizer{named.model.parameters(), {.lr = 1e-3, .momentum = 0.9}};
+  double worst = 0;
+  for (double expected : std::as_const(losses).span<double>())
+    worst = std::max(worst, std::abs(step(context, named.model, optimizer, x, y) - expected));
+  nlohmann::ordered_json row{{"model", name},
+                             {"check", path},
+                             {"parameters", parameter_count(named.model)},
+                             {"steps", losses.size()},
+                             {"largest_difference", worst},
+                             {"passed", worst <= 1e-4}};
+  fmt::print("{}\n", row.dump());
+  return worst;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app{"Times train steps of the benchmark models"};
+  std::vector<std::string> models;
+  std::string check_file, precision = "highest";
+  int threads = 1;
+  double seconds = 2;
+  const std::vector<std::string> names(model_names().begin(), model_names().end());
+  app.add_option("--models", models, "which models, separated by commas")->delimiter(',')->check(CLI::IsMember(names));
+  app.add_option("--threads", threads, "threads")->check(CLI::Range(1, 1024))->capture_default_str();
+  app.add_option("--precision", precision, "precision of products")
+      ->check(CLI::IsMember({"highest", "high", "medium"}))
+      ->capture_default_str();
+  app.add_option("--seconds", seconds, "time for each model")->check(CLI::Range(0.0, 3600.0))->capture_default_str();
+  app.add_option("--check", check_file, "compare losses with this file (one model)")->check(CLI::ExistingFile);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : 2;
+  }
+  if (models.empty()) models = names;
+  try {
+    Context context{{.threads = threads,
+                     .precision = precision == "highest" ? Precision::highest
+                                  : precision == "high"  ? Precision::high
+                                                         : Precision::medium}};
+    if (!check_file.empty()) return models.size() == 1 && check(context, models[0], check_file) <= 1e-4 ? 0 : 1;
+    for (const std::string& name : models) {
+      fmt::print("{}\n", measure(context, name, seconds, precision.c_str()).dump());
+      std::fflush(stdout);
+    }
+  } catch (const Error& error) {
+    fmt::print(stderr, "train_step: error: {}\n", error.what());
+    return 1;
+  }
+}
