@@ -27,6 +27,7 @@
 #include "io/npz.h"
 #include "io/safetensors.h"
 #include "layers/activation.h"
+#include "layers/dropout.h"
 #include "layers/linear.h"
 #include "layers/norm.h"
 #include "layers/reshape.h"

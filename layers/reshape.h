@@ -8,8 +8,8 @@
 
 namespace tapestry {
 
-// [N, ...] -> [N, product of the rest] (torch.nn.Flatten, though in channels-last order; io converts the weights of a
-// Linear behind it).
+// [N, ...] -> [N, product of the rest], in the channels-last order of memory: [N, H, W, C] gives H, W, C where
+// torch.nn.Flatten of [N, C, H, W] gives C, H, W.
 class Flatten {
  public:
   struct Options {
