@@ -29,6 +29,7 @@
 #include "layers/activation.h"
 #include "layers/dropout.h"
 #include "layers/linear.h"
+#include "layers/models.h"
 #include "layers/norm.h"
 #include "layers/reshape.h"
 #include "layers/residual.h"

@@ -16,12 +16,6 @@ namespace {
 
 using tapestry::detail::Cell;
 
-void require_built(std::span<const StateEntry> state, const char* action) {
-  for (const StateEntry& entry : state)
-    if (!entry.cell->value)
-      throw ArgumentError(fmt::format("io::{}: '{}' has no value yet: build the model first", action, entry.name));
-}
-
 // Each cell under its first name.
 std::vector<const StateEntry*> without_aliases(std::span<const StateEntry> state) {
   std::vector<const StateEntry*> first;
@@ -36,6 +30,12 @@ std::string description(DType dtype, const Shape& shape) {
 }
 
 }  // namespace
+
+void require_built(std::span<const StateEntry> state, const char* action) {
+  for (const StateEntry& entry : state)
+    if (!entry.cell->value)
+      throw ArgumentError(fmt::format("io::{}: '{}' has no value yet: build the model first", action, entry.name));
+}
 
 void save_state(std::span<const StateEntry> state, const std::string& path,
                 std::map<std::string, std::string> metadata) {

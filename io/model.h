@@ -15,6 +15,7 @@ struct LoadOptions {
 };
 
 namespace detail {
+void require_built(std::span<const StateEntry> state, const char* action);
 void save_state(std::span<const StateEntry> state, const std::string& path,
                 std::map<std::string, std::string> metadata);
 void load_state(std::span<const StateEntry> state, std::span<const NamedTensor> tensors, const std::string& source,
@@ -40,6 +41,7 @@ void load_tensors(Model& model, std::span<const NamedTensor> tensors, const std:
 // is missing, unknown, or of another shape or type, leaves the model as it was. ArgumentError before it is built.
 template <class Model>
 void load(const Context& context, Model& model, const std::string& path, LoadOptions options = {}) {
+  detail::require_built(state(model), "load");
   load_tensors(model, load_safetensors(context, path).tensors, path, options);
 }
 
