@@ -59,6 +59,8 @@ TEST_CASE("reductions: values and shapes") {
   REQUIRE(sum(x, {.axes = 1}).value().span<float>()[1] == 15);
   REQUIRE(sum(x, {.axes = {0}, .keepdim = true}).shape() == Shape{1, 3});
   REQUIRE(mean(x, {.axes = -2}).value().span<float>()[2] == 4.5f);
+  REQUIRE(sum(x, {.axes = -1}).shape() == Shape{2});
+  REQUIRE(sum(x, {.axes = -1}).value().span<float>()[1] == 15);
   const Var nothing = context.input(context.zeros({0, 3}));
   REQUIRE(sum(nothing).item() == 0);
   REQUIRE(sum(nothing, {.axes = 0}).value().span<float>()[2] == 0);
