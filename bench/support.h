@@ -1,7 +1,11 @@
-// What all benchmarks share: a context, and the counters beside the time.
+// What all benchmarks share: a context, a proof of the result, and the counters beside the time.
 #pragma once
 
 #include <benchmark/benchmark.h>
+
+#include <algorithm>
+#include <cmath>
+#include <vector>
 
 #include "autodiff/context.h"
 
@@ -16,6 +20,46 @@ inline void report(benchmark::State& state, const Context& context, double flops
   if (flops > 0) state.counters["FLOP/s"] = Counter(flops, Counter::kIsIterationInvariantRate, Counter::kIs1000);
   if (bytes > 0) state.counters["B/s"] = Counter(bytes, Counter::kIsIterationInvariantRate, Counter::kIs1000);
   state.SetLabel(std::string(target_name(context.target())) + " fp32 threads " + std::to_string(context.threads()));
+}
+
+using Tensors = std::vector<Tensor>;
+
+// Whether no element is further from its own in `want` than 1e-5 of the largest one there.
+inline bool agree(const Tensor& got, const Tensor& want) {
+  const Tensor a = got.to(DType::float64), b = want.to(DType::float64);
+  const auto x = a.span<double>(), y = b.span<double>();
+  double largest = 0;
+  for (double value : y) largest = std::max(largest, std::abs(value));
+  return std::ranges::equal(x, y, [&](double u, double v) { return std::abs(u - v) <= 1e-5 * largest; });
+}
+
+// Times work(float{}, copies of `tensors`), which reads some of them and writes others. What one call makes of them
+// must be what reference(double{}, copies as double) makes; where it is not, there is an error in place of a time.
+template <class Work, class Reference>
+void measure(benchmark::State& state, const Context& context, const Tensors& tensors, double flops, double bytes,
+             const Work& work, const Reference& reference) {
+  Tensors floats, doubles;
+  for (const Tensor& tensor : tensors) {
+    floats.push_back(tensor.clone());
+    doubles.push_back(tensor.dtype() == DType::float32 ? tensor.to(DType::float64) : tensor.clone());
+  }
+  work(float{}, floats);
+  reference(double{}, doubles);
+  if (!std::ranges::equal(floats, doubles, agree))
+    return state.SkipWithError("the result is not that of the reference");
+  doubles.clear();
+  for (auto _ : state) {
+    work(float{}, floats);
+    benchmark::ClobberMemory();
+  }
+  report(state, context, flops, bytes);
+}
+
+// Where `work` itself takes double to the reference.
+template <class Work>
+void measure(benchmark::State& state, const Context& context, const Tensors& tensors, double flops, double bytes,
+             const Work& work) {
+  measure(state, context, tensors, flops, bytes, work, work);
 }
 
 }  // namespace tapestry::bench
