@@ -7,6 +7,7 @@
 #include "autodiff/ops/activation.h"
 #include "autodiff/ops/dropout.h"
 #include "autodiff/ops/elementwise.h"
+#include "autodiff/ops/extreme.h"
 #include "autodiff/ops/gather.h"
 #include "autodiff/ops/loss.h"
 #include "autodiff/ops/matmul.h"

@@ -1,7 +1,9 @@
 #include "kernels/reduce.h"
 
-#include <algorithm>
 #include <atomic>
+#include <functional>
+
+#include "kernels/reduce_tasks.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/reduce.cc"
@@ -140,74 +142,26 @@ bool all_finite(const Device& device, std::span<const float> x) {
   return finite;
 }
 
-namespace {
-
-const double* offset(std::span<const double> center, std::size_t at) {
-  return center.empty() ? nullptr : center.data() + at;
-}
-
-void reduce_rows(const Device& device, const ReduceDims& dims, Term term, std::span<const float> x,
-                 std::span<const double> center, std::span<double> sums) {
-  const auto row_sums = TAPESTRY_CALL(device.target, RowSumsOf);
-  const std::size_t pieces = (dims.size + kGrain - 1) / kGrain;
-  if (pieces <= 1) {
-    const std::size_t grain = kGrain / std::max<std::size_t>(dims.size, 1);
-    return parallel_for(device.pool, dims.outer, grain, [&](std::size_t begin, std::size_t end) {
-      row_sums(term, x.data() + begin * dims.size, end - begin, dims.size, offset(center, begin), sums.data() + begin);
-    });
-  }
-  const Block block = device.arena.allocate(dims.outer * pieces * sizeof(double));
-  double* partial = reinterpret_cast<double*>(block.data());
-  device.pool.run(dims.outer * pieces, [&](std::size_t task) {
-    const std::size_t row = task / pieces, begin = task % pieces * kGrain;
-    row_sums(term, x.data() + row * dims.size + begin, 1, std::min(kGrain, dims.size - begin), offset(center, row),
-             partial + task);
-  });
-  for (std::size_t row = 0; row < dims.outer; ++row) {
-    sums[row] = 0;
-    for (std::size_t piece = 0; piece < pieces; ++piece) sums[row] += partial[row * pieces + piece];
-  }
-}
-
-// Tasks are pieces of rows times blocks of columns; the sums of the pieces are added in order.
-void reduce_columns(const Device& device, const ReduceDims& dims, Term term, std::span<const float> x,
-                    std::span<const double> center, std::span<double> sums) {
-  const auto column_sums = TAPESTRY_CALL(device.target, ColumnSumsOf);
-  const std::size_t matrix = dims.size * dims.inner;
-  if (matrix <= kGrain)
-    return parallel_for(device.pool, dims.outer, kGrain / std::max<std::size_t>(matrix, 1),
-                        [&](std::size_t begin, std::size_t end) {
-                          for (std::size_t i = begin; i < end; ++i)
-                            column_sums(term, x.data() + i * matrix, dims.inner, dims.size, dims.inner,
-                                        offset(center, i * dims.inner), sums.data() + i * dims.inner);
-                        });
-  const std::size_t width = std::min<std::size_t>(dims.inner, 512), blocks = (dims.inner + width - 1) / width;
-  const std::size_t rows = std::max<std::size_t>(kGrain / width, 64), pieces = (dims.size + rows - 1) / rows;
-  const Block block = device.arena.allocate(pieces == 1 ? 0 : dims.outer * pieces * dims.inner * sizeof(double));
-  double* partial = pieces == 1 ? sums.data() : reinterpret_cast<double*>(block.data());
-  device.pool.run(dims.outer * pieces * blocks, [&](std::size_t task) {
-    const std::size_t column = task % blocks * width, piece = task / blocks, i = piece / pieces,
-                      row = piece % pieces * rows;
-    column_sums(term, x.data() + i * matrix + row * dims.inner + column, dims.inner, std::min(rows, dims.size - row),
-                std::min(width, dims.inner - column), offset(center, i * dims.inner + column),
-                partial + piece * dims.inner + column);
-  });
-  if (pieces == 1) return;
-  for (std::size_t i = 0; i < dims.outer; ++i)
-    parallel_for(device.pool, dims.inner, kGrain / pieces + 1, [&](std::size_t begin, std::size_t end) {
-      double* sum = sums.data() + i * dims.inner;
-      std::fill(sum + begin, sum + end, 0.0);
-      for (std::size_t piece = i * pieces; piece < (i + 1) * pieces; ++piece)
-        for (std::size_t j = begin; j < end; ++j) sum[j] += partial[piece * dims.inner + j];
-    });
-}
-
-}  // namespace
-
 void reduce(const Device& device, const ReduceDims& dims, Term term, std::span<const float> x,
             std::span<const double> center, std::span<double> sums) {
-  if (dims.inner == 1) return reduce_rows(device, dims, term, x, center, sums);
-  reduce_columns(device, dims, term, x, center, sums);
+  const auto center_at = [&](std::size_t at) { return center.empty() ? nullptr : center.data() + at; };
+  if (dims.inner == 1) {
+    const auto row_sums = TAPESTRY_CALL(device.target, RowSumsOf);
+    return reduce_rows(
+        device, dims, sums,
+        [&](std::size_t first, std::size_t count, std::size_t begin, std::size_t size, double* out) {
+          row_sums(term, x.data() + first * dims.size + begin, count, size, center_at(first), out);
+        },
+        std::plus<double>());
+  }
+  const auto column_sums = TAPESTRY_CALL(device.target, ColumnSumsOf);
+  reduce_columns(
+      device, dims, sums,
+      [&](std::size_t i, std::size_t row, std::size_t rows, std::size_t column, std::size_t count, double* out) {
+        column_sums(term, x.data() + (i * dims.size + row) * dims.inner + column, dims.inner, rows, count,
+                    center_at(i * dims.inner + column), out);
+      },
+      std::plus<double>());
 }
 
 void sum_rows(const Device& device, std::size_t m, std::size_t n, std::span<const float> x, std::span<float> out,

@@ -4,6 +4,7 @@
 #include "kernels/reference/copy.h"
 #include "kernels/reference/dropout.h"
 #include "kernels/reference/elementwise.h"
+#include "kernels/reference/extreme.h"
 #include "kernels/reference/loss.h"
 #include "kernels/reference/matmul.h"
 #include "kernels/reference/norm.h"

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <cmath>
+
 #include "autodiff/ops/broadcast.h"
 #include "autodiff/ops/reduce_plan.h"
 
@@ -10,71 +12,104 @@ namespace tapestry {
 namespace {
 
 using detail::elementwise;
-using detail::ReducePlan;
+using detail::for_results;
+using detail::Reduced;
 using kernels::Device;
 using kernels::ElementwiseOp;
 using kernels::Term;
 
-// The shapes of a reduction, checked.
-struct Reduction {
-  std::array<bool, Shape::kMaxRank> reduced{};
-  Shape kept;  // reduced axes have size 1
-  Shape y;
-
-  Reduction(const char* op, const Var& x, const ReduceOptions& options) {
-    if (!x.value()) fail<ArgumentError>(options.where, op, "the input holds nothing");
-    if (x.dtype() == DType::int64) fail<ArgumentError>(options.where, op, "needs float32 or float64, got int64");
-    const Shape& shape = x.shape();
-    if (options.axes.count() == 0) reduced.fill(true);
-    for (int given : options.axes) {
-      if (given < -shape.rank() || given >= shape.rank())
-        fail<ShapeError>(options.where, op, fmt::format("axis {} does not exist in {}", given, to_string(shape)));
-      bool& entry = reduced[static_cast<std::size_t>(shape.axis(given))];
-      if (entry)
-        fail<ShapeError>(options.where, op, fmt::format("axis {} is named twice; x is {}", given, to_string(shape)));
-      entry = true;
-    }
-    std::array<std::int64_t, Shape::kMaxRank> sizes{}, left{};
-    std::size_t count = 0;
-    for (std::size_t axis = 0; axis < static_cast<std::size_t>(shape.rank()); ++axis) {
-      sizes[axis] = reduced[axis] ? 1 : shape[static_cast<int>(axis)];
-      if (!reduced[axis]) left[count++] = sizes[axis];
-    }
-    kept = Shape(std::span<const std::int64_t>(sizes.data(), static_cast<std::size_t>(shape.rank())));
-    y = options.keepdim ? kept : Shape(std::span<const std::int64_t>(left.data(), count));
-  }
-};
-
-void refuse_empty(const char* op, const ReducePlan& plan, const Var& x, const Location& where) {
-  if (plan.dims().size == 0)
-    fail<ShapeError>(where, op, fmt::format("there is nothing to reduce in {}", to_string(x.shape())));
-}
-
 // y = factor * sum of x, for sum and mean.
-Var scaled_sum(const char* op, const Var& x, const Reduction& reduction, const ReducePlan& plan, double factor,
-               const Location& where) {
+Var scaled_sum(const char* op, const Var& x, const Reduced& reduced, double factor, const Location& where) {
   const Device& device = x.device();
-  Tensor y = x.value().like(reduction.y);
-  plan.sum(device, Term::value, {}, factor, y);
-  return record(op, y, {x}, where, [&device, factor, kept = reduction.kept](const Tensor& dy, GradSlots grads) {
+  Tensor y = x.value().like(reduced.y);
+  reduced.plan.sum(device, Term::value, {}, factor, y);
+  return record(op, y, {x}, where, [&device, factor, kept = reduced.kept](const Tensor& dy, GradSlots grads) {
     if (Tensor dx = grads.overwrite(0))
       elementwise(device, ElementwiseOp::multiply, dy.reshape(kept), detail::scalar_like(dy, factor), dx);
   });
 }
 
+// dx = op(x - center, 0, scale), where center [kept] is float64: subtracted as two numbers of x's type, so that the
+// differences of close numbers keep their digits.
+void from_center(const Device& device, ElementwiseOp op, const Tensor& x, const Tensor& center, const Tensor& scale,
+                 Tensor& dx) {
+  Tensor high = scale.like(), low = scale.like();
+  visit_floating("reduce", x.dtype(), [&]<class T>(T) {
+    const std::span<const double> from = center.span<double>();
+    const std::span<T> to = high.span<T>(), rest = low.span<T>();
+    for_results(device, from.size(), [&](std::size_t i) {
+      to[i] = static_cast<T>(from[i]);
+      rest[i] = std::isfinite(from[i]) ? static_cast<T>(from[i] - static_cast<double>(to[i])) : T{};
+    });
+  });
+  elementwise(device, ElementwiseOp::subtract, x, high, dx);
+  elementwise(device, op, dx, low, scale, dx);
+}
+
+// log(sum of exp(x)), float64: exp is taken of differences from the largest x, given in `top`.
+Tensor log_of_sums(const Device& device, const detail::ReducePlan& plan, const Tensor& top) {
+  const std::span<const double> largest = top.span<double>();
+  Tensor center = top.like();
+  const std::span<double> centers = center.span<double>();
+  for_results(device, centers.size(), [&](std::size_t i) { centers[i] = std::isinf(largest[i]) ? 0 : largest[i]; });
+  Tensor log = plan.sums(device, Term::exp, center);
+  const std::span<double> logs = log.span<double>();
+  for_results(device, logs.size(),
+              [&](std::size_t i) { logs[i] = std::isinf(largest[i]) ? largest[i] : largest[i] + std::log(logs[i]); });
+  return log;
+}
+
 }  // namespace
 
 Var sum(const Var& x, ReduceOptions options) {
-  const Reduction reduction("sum", x, options);
-  const ReducePlan plan(x.device(), x.value(), reduction.reduced);
-  return scaled_sum("sum", x, reduction, plan, 1, options.where);
+  return scaled_sum("sum", x, Reduced("sum", x, options.axes, options.keepdim, options.where), 1, options.where);
 }
 
 Var mean(const Var& x, ReduceOptions options) {
-  const Reduction reduction("mean", x, options);
-  const ReducePlan plan(x.device(), x.value(), reduction.reduced);
-  refuse_empty("mean", plan, x, options.where);
-  return scaled_sum("mean", x, reduction, plan, 1 / plan.count(), options.where);
+  const Reduced reduced("mean", x, options.axes, options.keepdim, options.where);
+  need_elements("mean", reduced, x, 1, options.where);
+  return scaled_sum("mean", x, reduced, 1 / reduced.plan.count(), options.where);
+}
+
+Var logsumexp(const Var& x, ReduceOptions options) {
+  const Reduced reduced("logsumexp", x, options.axes, options.keepdim, options.where);
+  need_elements("logsumexp", reduced, x, 1, options.where);
+  const Device& device = x.device();
+  Tensor y = x.value().like(reduced.y);
+  reduced.plan.extremes(device, kernels::Extreme::largest, y);
+  Tensor log = log_of_sums(device, reduced.plan, y.to(DType::float64));
+  detail::scale_to(device, log, 1, y);
+  // From 0, exp(-inf - 0) = 0: a row of -inf gets no gradient.
+  const std::span<double> logs = log.span<double>();
+  for_results(device, logs.size(), [&](std::size_t i) { logs[i] = logs[i] == -INFINITY ? 0 : logs[i]; });
+  return record("logsumexp", y, {x}, options.where,
+                [&device, log, x = x.value(), kept = reduced.kept](const Tensor& dy, GradSlots grads) {
+                  if (Tensor dx = grads.overwrite(0))
+                    from_center(device, ElementwiseOp::exp_difference, x, log, dy.reshape(kept), dx);
+                });
+}
+
+Var var(const Var& x, VarOptions options) {
+  const Location& where = options.where;
+  const Reduced reduced("var", x, options.axes, options.keepdim, where);
+  if (options.correction < 0)
+    fail<ArgumentError>(where, "var", fmt::format("correction must be at least 0, got {}", options.correction));
+  need_elements("var", reduced, x, options.correction + 1, where);
+  const Device& device = x.device();
+  const double freedom = reduced.plan.count() - options.correction;
+  Tensor mean = reduced.plan.sums(device, Term::value, {});
+  detail::scale_to(device, mean, 1 / reduced.plan.count(), mean);
+  Tensor y = x.value().like(reduced.y);
+  reduced.plan.sum(device, Term::square, mean, 1 / freedom, y);
+  return record("var", y, {x}, where,
+                [&device, freedom, mean, x = x.value(), kept = reduced.kept](const Tensor& dy, GradSlots grads) {
+                  Tensor dx = grads.overwrite(0);
+                  if (!dx) return;
+                  Tensor scale = dy.like(kept);
+                  elementwise(device, ElementwiseOp::multiply, dy.reshape(kept), detail::scalar_like(dy, 2 / freedom),
+                              scale);
+                  from_center(device, ElementwiseOp::deviation, x, mean, scale, dx);
+                });
 }
 
 }  // namespace tapestry

@@ -1,6 +1,9 @@
 #include "autodiff/ops/reduce_plan.h"
 
+#include <fmt/format.h>
+
 #include "kernels/copy.h"
+#include "kernels/error.h"
 
 namespace tapestry::detail {
 namespace {
@@ -44,7 +47,54 @@ Tensor reduced_last(const kernels::Device& device, const Tensor& x, const Groups
   return y;
 }
 
+using Mask = std::array<bool, Shape::kMaxRank>;
+
+// Which axes of x go.
+Mask checked_axes(const char* op, const Var& x, const Axes& axes, const Location& where) {
+  if (!x.value()) fail<ArgumentError>(where, op, "the input holds nothing");
+  if (x.dtype() == DType::int64) fail<ArgumentError>(where, op, "needs float32 or float64, got int64");
+  Mask reduced{};
+  if (axes.count() == 0) reduced.fill(true);
+  for (int given : axes) {
+    const Shape& shape = x.shape();
+    if (given < -shape.rank() || given >= shape.rank())
+      fail<ShapeError>(where, op, fmt::format("axis {} does not exist in {}", given, to_string(shape)));
+    bool& entry = reduced[static_cast<std::size_t>(shape.axis(given))];
+    if (entry) fail<ShapeError>(where, op, fmt::format("axis {} is named twice; x is {}", given, to_string(shape)));
+    entry = true;
+  }
+  return reduced;
+}
+
+// The shape of what is left of x: without the axes that go, or with size 1 for each.
+Shape shape_left(const Shape& x, const Mask& reduced, bool keepdim) {
+  std::array<std::int64_t, Shape::kMaxRank> sizes{};
+  std::size_t count = 0;
+  for (int axis = 0; axis < x.rank(); ++axis) {
+    const bool goes = reduced[static_cast<std::size_t>(axis)];
+    if (!goes || keepdim) sizes[count++] = goes ? 1 : x[axis];
+  }
+  return Shape(std::span<const std::int64_t>(sizes.data(), count));
+}
+
 }  // namespace
+
+Reduced::Reduced(const char* op, const Var& x, const Axes& axes, bool keepdim, const Location& where)
+    : Reduced(x, checked_axes(op, x, axes, where), keepdim) {}
+
+Reduced::Reduced(const Var& x, const std::array<bool, Shape::kMaxRank>& reduced, bool keepdim)
+    : kept(shape_left(x.shape(), reduced, true)),
+      y(shape_left(x.shape(), reduced, keepdim)),
+      plan(x.device(), x.value(), reduced) {}
+
+void need_elements(const char* op, const Reduced& reduced, const Var& x, int least, const Location& where) {
+  const std::size_t size = reduced.plan.dims().size;
+  if (size == 0) fail<ShapeError>(where, op, fmt::format("there is nothing to reduce in {}", to_string(x.shape())));
+  if (size < static_cast<std::size_t>(least))
+    fail<ShapeError>(
+        where, op,
+        fmt::format("each result needs at least {} elements and has {}; x is {}", least, size, to_string(x.shape())));
+}
 
 ReducePlan::ReducePlan(const kernels::Device& device, const Tensor& x, const std::array<bool, Shape::kMaxRank>& reduced)
     : x_(x) {
@@ -72,13 +122,16 @@ void ReducePlan::sum(const kernels::Device& device, kernels::Term term, const Te
   scale_to(device, sums(device, term, center), factor, out);
 }
 
+void ReducePlan::extremes(const kernels::Device& device, kernels::Extreme which, Tensor& out) const {
+  visit_floating("reduce", x_.dtype(),
+                 [&]<class T>(T) { kernels::extremes(device, dims_, which, x_.span<T>(), out.span<T>()); });
+}
+
 void scale_to(const kernels::Device& device, const Tensor& x, double factor, Tensor& out) {
   visit_floating("reduce", out.dtype(), [&]<class T>(T) {
     const std::span<const double> from = x.span<double>();
     const std::span<T> to = out.span<T>();
-    parallel_for(device.pool, to.size(), kernels::kGrain, [&](std::size_t begin, std::size_t end) {
-      for (std::size_t i = begin; i < end; ++i) to[i] = static_cast<T>(factor * from[i]);
-    });
+    for_results(device, to.size(), [&](std::size_t i) { to[i] = static_cast<T>(factor * from[i]); });
   });
 }
 
