@@ -16,6 +16,11 @@ struct MatmulDims {
   std::size_t batch = 1, stride_a = 0, stride_b = 0, stride_c = 0;
 };
 
+// A task of a product: columns [column, column + columns) of rows [row, row_end) of C.
+struct MatmulPanel {
+  std::size_t row, row_end, column, columns;
+};
+
 // Elementwise work on up to three inputs of which any axis may be stretched (NumPy's broadcasting). Axes are collapsed:
 // none has size 1 unless it is the only one, and the innermost stride of each input is 1 or 0 (stretched).
 struct BroadcastDims {
