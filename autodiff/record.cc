@@ -74,6 +74,19 @@ void TapeState::merge_scratch() {
   scratch.clear();
 }
 
+void TapeState::look_at_parameters(const Node& node) {
+  for (std::uint32_t i = 0; i < node.inputs; ++i) {
+    const std::int32_t target = inputs[node.first_input + i];
+    const std::int32_t leaf = target < 0 ? -1 : leaf_of_node[static_cast<std::size_t>(target)] - 1;
+    if (leaf < 0 || leaves[static_cast<std::size_t>(leaf)].parameter < 0 || !gradient(target)) continue;
+    const Tensor& written = gradient(target);
+    visit_floating("gradient", written.dtype(), [&]<class T>(T) {
+      parameters[static_cast<std::size_t>(leaves[static_cast<std::size_t>(leaf)].parameter)].finite =
+          kernels::all_finite(context->device, written.span<T>());
+    });
+  }
+}
+
 TapeState* common_tape(const char* op, std::span<const InputRef> inputs, const Location& where) {
   TapeState* tape = nullptr;
   ContextState* context = nullptr;

@@ -96,15 +96,19 @@ Gradients Tape::run_backward(const Var& y, Tensor dy) {
     if (const Tensor gradient = std::move(tape.gradient(i)); gradient) {
       node.ops->run(node.closure, gradient, GradSlots(&tape, i));
       tape.merge_scratch();
+      tape.look_at_parameters(node);
       if (tape.context->options.trace) tape.trace(node, true);
     }
     node.ops->destroy(node.closure);
     node.ops = nullptr;
     tape.gradient(i) = {};
   }
-  for (const detail::Leaf& leaf : tape.leaves)
-    if (leaf.parameter >= 0)
-      tape.parameters[static_cast<std::size_t>(leaf.parameter)].gradient = tape.gradient(leaf.node);
+  for (const detail::Leaf& leaf : tape.leaves) {
+    if (leaf.parameter < 0) continue;
+    ParameterGradient& entry = tape.parameters[static_cast<std::size_t>(leaf.parameter)];
+    entry.gradient = tape.gradient(leaf.node);
+    entry.version = entry.gradient.block().version();
+  }
   return Gradients(state_);
 }
 

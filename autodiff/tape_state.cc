@@ -74,7 +74,7 @@ std::int32_t TapeState::parameter_leaf(const std::shared_ptr<Cell>& cell) {
   parameter_table[at] = static_cast<std::int32_t>(parameters.size()) + 1;
   parameter_leaves.push_back(static_cast<std::int32_t>(leaves.size()));
   leaves.push_back({node, static_cast<std::int32_t>(parameters.size()), cell->value, cell->value.block().version()});
-  parameters.push_back({cell, {}});
+  parameters.push_back({.cell = cell, .gradient = {}});
   nodes.push_back({"parameter", {}, nullptr, nullptr, cell->value.shape(), cell->value.dtype(), 0, 0});
   return node;
 }

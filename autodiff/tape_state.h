@@ -56,6 +56,7 @@ struct TapeState {
   std::int32_t parameter_leaf(const std::shared_ptr<Cell>& cell);
   void* reserve(std::size_t bytes, std::size_t alignment);
   void merge_scratch();
+  void look_at_parameters(const Node& node);  // whether the gradients that `node` has just written are finite
   void trace(const Node& node, bool backward);
 
   std::shared_ptr<ContextState> context;

@@ -59,11 +59,11 @@ void PackB(const float* b, std::size_t stride, bool transposed, std::size_t dept
 }
 
 // The part of B that is packed after the depth that starts at `from`: below it, or in the panel to the right.
-const float* NextOfB(const MatmulDims& dims, const MatmulPanel& p, const float* from, std::size_t k,
+const float* NextOfB(const MatmulDims& dims, const MatmulPanel& p, const float* from, std::size_t k, std::size_t step,
                      std::size_t width) {
   const bool right = p.column + 2 * width <= dims.n;
-  if (dims.transpose_b) return dims.k <= kDepth && right ? from + width * dims.k : nullptr;
-  if (k + kDepth < dims.k) return from + kDepth * dims.n;
+  if (dims.transpose_b) return dims.k <= step && right ? from + width * dims.k : nullptr;
+  if (k + step < dims.k) return from + step * dims.n;
   return right ? from - k * dims.n + width : nullptr;
 }
 
@@ -74,11 +74,13 @@ void Panel(const MatmulDims& dims, const MatmulPanel& p, const float* a, const f
   const std::size_t width = narrow ? lanes : kVectors * lanes, rows = p.row_end - p.row;
   const bool passing = !dims.transpose_b && p.columns == width;  // the first tile packs B in passing
   const std::size_t tiles = (rows + kRows - 1) / kRows;
-  for (std::size_t k = 0; k < std::max<std::size_t>(dims.k, 1); k += kDepth) {
-    const std::size_t depth = std::min(kDepth, dims.k - k);
+  const std::size_t rounds = std::max<std::size_t>(1, (dims.k + kDepth - 1) / kDepth);
+  const std::size_t step = std::max<std::size_t>(1, (dims.k + rounds - 1) / rounds);
+  for (std::size_t k = 0; k < std::max<std::size_t>(dims.k, 1); k += step) {
+    const std::size_t depth = std::min(step, dims.k - k);
     const float* from = dims.transpose_b ? b + p.column * dims.k + k : b + k * dims.n + p.column;
     if (!passing) PackB(from, dims.transpose_b ? dims.k : dims.n, dims.transpose_b, depth, p.columns, width, packed);
-    const float* next = NextOfB(dims, p, from, k, width);
+    const float* next = NextOfB(dims, p, from, k, step, width);
     const std::size_t stride_next = dims.transpose_b ? width : dims.n;
     for (std::size_t tile = 0; tile < tiles; ++tile) {
       const std::size_t begin = p.row + rows * tile / tiles, end = p.row + rows * (tile + 1) / tiles;

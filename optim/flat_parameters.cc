@@ -84,7 +84,7 @@ double FlatParameters::prepare(const Gradients& gradients) {
   form_runs();
   const kernels::Device& device = gradients.device();
   if (rules_.clip_norm == 0) {
-    if (rules_.check_finite) check_finite(device);
+    if (rules_.check_finite && !known_finite_) check_finite(device);
     return 1;
   }
   const double norm = this->norm(device);
@@ -95,11 +95,14 @@ double FlatParameters::prepare(const Gradients& gradients) {
 
 void FlatParameters::find_gradients(const Gradients& gradients) {
   found_.assign(slots_.size(), nullptr);
+  known_finite_ = true;
   for (const ParameterGradient& entry : gradients.parameters()) {
     const auto place = std::ranges::lower_bound(by_cell_, static_cast<const Cell*>(entry.cell.get()), std::less<>{},
                                                 &std::pair<const Cell*, std::size_t>::first);
     if (place == by_cell_.end() || place->first != entry.cell.get()) continue;
-    if (entry.gradient && entry.cell->trainable) found_[place->second] = &entry.gradient;
+    if (!entry.gradient || !entry.cell->trainable) continue;
+    found_[place->second] = &entry.gradient;
+    known_finite_ = known_finite_ && entry.known_finite();
   }
 }
 

@@ -111,6 +111,7 @@ class FlatParameters {
   std::int64_t steps_ = 0;
   double last_norm_ = 0;
   // Of the step under way; kept for their memory.
+  bool known_finite_ = false;         // of the gradients found: nothing has to be looked at again
   std::vector<const Tensor*> found_;  // by slot; nullptr for parameters that this step leaves alone
   std::vector<Run> runs_;
 };
