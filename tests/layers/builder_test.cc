@@ -7,6 +7,7 @@
 #include "autodiff/gradcheck.h"
 #include "autodiff/ops/elementwise.h"
 #include "kernels/error.h"
+#include "layers/activation.h"
 #include "layers/linear.h"
 #include "layers/reshape.h"
 #include "layers/sequential.h"
@@ -264,6 +265,13 @@ TEST_CASE("build: parts that were built before keep their numbers, and must fit"
   REQUIRE_THROWS_WITH(other.build(context, {2}), contains("'1.shift' was built as [4] before, here it would be [5]"));
   REQUIRE_THROWS_WITH((Linear{{.out = 4}} >> shift).build(context, {2}, DType::float64),
                       contains("another element type"));
+}
+
+TEST_CASE("build: a model without parameters is built once, too") {
+  Context context{{.threads = 1}};
+  Sequential model = Input{2, 3} >> Flatten{} >> Relu{};
+  model.build(context);
+  REQUIRE_THROWS_WITH(model.build(context), contains("was built before"));
 }
 
 TEST_CASE("build: a model in double is checked by differences") {

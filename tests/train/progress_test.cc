@@ -20,7 +20,7 @@ namespace {
 struct Terminal {
   int master = posix_openpt(O_RDWR | O_NOCTTY), slave = -1;
   Terminal() {
-    REQUIRE(master >= 0);
+    if (!usable()) return;
     REQUIRE(grantpt(master) == 0);
     REQUIRE(unlockpt(master) == 0);
     slave = open(ptsname(master), O_RDWR | O_NOCTTY);
@@ -31,6 +31,7 @@ struct Terminal {
     close(slave);
     close(master);
   }
+  bool usable() const { return master >= 0; }
   std::string text() const {
     std::string all(10000, ' ');
     const ssize_t got = read(master, all.data(), all.size());
@@ -53,6 +54,10 @@ std::string drawn(Terminal& terminal) {
 
 TEST_CASE("progress: a bar on a terminal, in its place") {
   Terminal terminal;
+  if (!terminal.usable()) {
+    WARN("skipped: this machine gives no terminals");
+    return;
+  }
   const ScopedEnvironment term("TERM", "xterm"), colour("NO_COLOR", nullptr);
   winsize size{24, 120, 0, 0};
   ioctl(terminal.slave, TIOCSWINSZ, &size);
@@ -73,6 +78,10 @@ TEST_CASE("progress: a bar on a terminal, in its place") {
 
 TEST_CASE("progress: NO_COLOR, a dumb terminal, a narrow one") {
   Terminal terminal;
+  if (!terminal.usable()) {
+    WARN("skipped: this machine gives no terminals");
+    return;
+  }
   const ScopedEnvironment term("TERM", "xterm");
   {
     const ScopedEnvironment colour("NO_COLOR", "1");
