@@ -12,4 +12,9 @@ Axes::Axes(std::initializer_list<int> axes) {
   for (int axis : axes) axes_[static_cast<std::size_t>(count_++)] = axis;
 }
 
+void Axes::add(int axis) {
+  if (count_ == Shape::kMaxRank) throw ShapeError(fmt::format("axes: at most {}", Shape::kMaxRank));
+  axes_[static_cast<std::size_t>(count_++)] = axis;
+}
+
 }  // namespace tapestry

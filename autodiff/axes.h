@@ -15,7 +15,7 @@ class Axes {
   Axes(int axis) : Axes({axis}) {}        // NOLINT: implicit
   Axes(std::initializer_list<int> axes);  // ShapeError for more than 6
 
-  void add(int axis) { axes_.at(static_cast<std::size_t>(count_++)) = axis; }
+  void add(int axis);  // ShapeError for a seventh
   int count() const { return count_; }
   int operator[](int i) const { return axes_[static_cast<std::size_t>(i)]; }
   const int* begin() const { return axes_.data(); }

@@ -112,7 +112,7 @@ Var Context::input(Tensor x) const {
 
 void Context::warn(std::string_view message) const {
   if (options().warn) return options().warn(message);
-  fmt::print(stderr, "tapestry: warning: {}\n", message);
+  std::fputs(fmt::format("tapestry: warning: {}\n", message).c_str(), stderr);
 }
 
 const char* Context::intern(std::string_view name) const {

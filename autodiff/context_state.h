@@ -23,6 +23,7 @@ struct ContextState {
   kernels::Device device;
 
   std::mutex mutex;  // guards what follows
+  std::uint64_t tapes_begun = 0;
   std::unordered_set<std::string> names;
   std::vector<std::unique_ptr<TapeState>> tapes;  // all tapes ever made; a Var may look at one that has ended
   std::vector<TapeState*> idle_tapes;

@@ -37,7 +37,9 @@ double dot(std::span<const double> a, std::span<const double> b) {
 Tensor evaluate(Context& context, const Function& f, std::span<const Tensor> inputs) {
   std::vector<Var> vars;
   for (const Tensor& input : inputs) vars.push_back(context.input(input));
-  return f(vars).value().clone();  // y may be an input itself under another shape
+  const Var y = f(vars);
+  if (!y.value()) throw ArgumentError("gradcheck: the function returned a Var that holds nothing");
+  return y.value().clone();  // y may be an input itself under another shape
 }
 
 // Row d, input k: the gradient of dot(directions[d], y) with respect to inputs[k].

@@ -14,7 +14,7 @@ namespace tapestry {
 struct ParameterGradient {
   std::shared_ptr<detail::Cell> cell;
   Tensor gradient;
-  bool finite = true;         // as it left backward, which looks at each gradient while it is still in the cache
+  bool finite = false;        // as it left backward, which looks at each gradient while it is still in the cache
   std::uint32_t version = 0;  // of its memory then
 
   bool known_finite() const { return finite && gradient.block().version() == version; }

@@ -11,9 +11,15 @@ namespace tapestry {
 Var Parameter::on(const Var& x) const {
   if (!built()) throw ArgumentError(fmt::format("parameter '{}' has no value yet: build the model first", cell_->name));
   detail::TapeState* tape = x.tape();
-  if (tape == nullptr || !trainable()) return x.constant(cell_->value);
+  if (tape == nullptr) return x.constant(cell_->value);
   if (tape->generation != x.generation())
     throw ArgumentError(fmt::format("parameter '{}': the tape of this input is gone", cell_->name));
+  if (tape->spent)
+    throw ArgumentError(fmt::format("parameter '{}': backward() has been called on this tape", cell_->name));
+  if (!trainable()) {
+    tape->watched.push_back({cell_->value, cell_->value.block().version()});
+    return x.constant(cell_->value);
+  }
   return Var(cell_->value, x.context(), tape, x.generation(), tape->parameter_leaf(cell_));
 }
 
@@ -22,6 +28,8 @@ void Buffer::update(const Var& x, Tensor next, const Location& where) const {
     fail<ShapeError>(where, "buffer",
                      fmt::format("'{}' is {}, its update is {}", name(), to_string(shape()), to_string(next.shape())));
   if (x.tape() == nullptr) return;
+  if (x.tape()->generation != x.generation())
+    fail<ArgumentError>(where, "buffer", fmt::format("'{}': the tape of this input is gone", name()));
   for (detail::QueuedBuffer& queued : x.tape()->queue)
     if (queued.cell == cell_) {
       queued.next = std::move(next);

@@ -1,5 +1,8 @@
 #include "autodiff/record.h"
 
+#include <fmt/format.h>
+
+#include <algorithm>
 #include <cstring>
 
 #include "autodiff/tape_state.h"
@@ -27,15 +30,19 @@ Tensor GradSlots::overwrite(int input) const {
   const std::int32_t target = tape_->input(tape_->nodes[static_cast<std::size_t>(node_)], input);
   if (target < 0) return {};
   Tensor& gradient = tape_->gradient(target);
-  if (!gradient) return gradient = tape_->new_gradient(target);
-  tape_->scratch.push_back({target, gradient.like()});
-  return tape_->scratch.back().tensor;
+  if (gradient) return tape_->new_scratch(target);
+  tape_->handed_out.push_back(target);
+  return gradient = tape_->new_gradient(target);
 }
 
 GradSlot GradSlots::slot(int input) const {
   const std::int32_t target = tape_->input(tape_->nodes[static_cast<std::size_t>(node_)], input);
   if (target < 0) return {};
   Tensor& gradient = tape_->gradient(target);
+  // Two inputs of this op are one value: the op may fill both slots in any order, so each has memory of its own.
+  if (std::ranges::find(tape_->handed_out, target) != tape_->handed_out.end())
+    return {tape_->new_scratch(target), false};
+  tape_->handed_out.push_back(target);
   if (!gradient) return {gradient = tape_->new_gradient(target), false};
   // Memory that came in through pass() may be seen by others, but never a leaf's own.
   const bool own = tape_->nodes[static_cast<std::size_t>(target)].closure == nullptr || gradient.block().unique();
@@ -53,16 +60,27 @@ void GradSlots::pass(int input, const Tensor& gradient) const {
   const std::int32_t target = tape_->input(tape_->nodes[static_cast<std::size_t>(node_)], input);
   if (target < 0) return;
   const detail::Node& node = tape_->nodes[static_cast<std::size_t>(target)];
+  if (gradient.size() != node.shape.size() || gradient.dtype() != node.dtype)
+    fail<ShapeError>(
+        tape_->nodes[static_cast<std::size_t>(node_)].where, tape_->nodes[static_cast<std::size_t>(node_)].op,
+        fmt::format("the gradient of input {} must be {} {}, the backward gave {} {}", input, dtype_name(node.dtype),
+                    to_string(node.shape), dtype_name(gradient.dtype()), to_string(gradient.shape())));
   if (!tape_->gradient(target) && node.closure != nullptr) {
     tape_->gradient(target) = gradient.reshape(node.shape);
-    return;
+  } else if (!tape_->gradient(target)) {
+    tape_->gradient(target) = tape_->new_gradient(target);
+    std::memcpy(tape_->gradient(target).raw(), gradient.raw(), gradient.bytes());
+  } else {
+    tape_->scratch.push_back({target, gradient.reshape(node.shape)});
   }
-  GradSlot slot = this->slot(input);
-  if (slot.accumulate) return add_to(tape_->context->device, gradient, slot.tensor);
-  std::memcpy(slot.tensor.raw(), gradient.raw(), gradient.bytes());
 }
 
 namespace detail {
+
+Tensor TapeState::new_scratch(std::int32_t node) {
+  scratch.push_back({node, gradient(node).like()});
+  return scratch.back().tensor;
+}
 
 void TapeState::merge_scratch() {
   for (Scratch& entry : scratch) {
@@ -72,6 +90,7 @@ void TapeState::merge_scratch() {
     add_to(context->device, entry.tensor, gradient);
   }
   scratch.clear();
+  handed_out.clear();
 }
 
 void TapeState::look_at_parameters(const Node& node) {
@@ -88,6 +107,7 @@ void TapeState::look_at_parameters(const Node& node) {
 }
 
 TapeState* common_tape(const char* op, std::span<const InputRef> inputs, const Location& where) {
+  if (inputs.empty()) fail<ArgumentError>(where, op, "an op needs an input");
   TapeState* tape = nullptr;
   ContextState* context = nullptr;
   bool wanted = false;
@@ -125,11 +145,16 @@ void check_finite(const char* op, const Tensor& y, const kernels::Device& device
 Var append(TapeState* tape, const char* op, Tensor y, std::span<const InputRef> inputs, const Location& where,
            void* closure, const ClosureOps* ops) {
   const auto first = static_cast<std::uint32_t>(tape->inputs.size());
-  for (const InputRef& input : inputs) tape->inputs.push_back(input.var->node());
-  tape->nodes.push_back(
-      {op, where, closure, ops, y.shape(), y.dtype(), first, static_cast<std::uint32_t>(inputs.size())});
+  try {
+    for (const InputRef& input : inputs) tape->inputs.push_back(input.var->node());
+    tape->nodes.push_back(
+        {op, where, closure, ops, y.shape(), y.dtype(), first, static_cast<std::uint32_t>(inputs.size())});
+  } catch (...) {
+    ops->destroy(closure);
+    throw;
+  }
   if (tape->context->options.trace) tape->trace(tape->nodes.back(), false);
-  if (tape->options.check_finite) check_finite(op, y, tape->context->device, where);
+  if (tape->check_finite) check_finite(op, y, tape->context->device, where);
   return Var(std::move(y), tape->context.get(), tape, tape->generation,
              static_cast<std::int32_t>(tape->nodes.size()) - 1);
 }
@@ -139,15 +164,18 @@ Var untaped(const char* op, Tensor y, std::span<const InputRef> inputs, const Lo
   for (const InputRef& input : inputs)
     if (input.var->tape() != nullptr) tape = input.var->tape();
   const Var& first = *inputs.begin()->var;
-  if (tape != nullptr && tape->options.check_finite) check_finite(op, y, tape->context->device, where);
+  if (tape != nullptr && tape->check_finite) check_finite(op, y, tape->context->device, where);
   return Var(std::move(y), first.context(), tape, tape == nullptr ? 0 : tape->generation, -1);
 }
 
 }  // namespace detail
 
+// Apart from the streams that users name, from those of initializers and from those of shuffling.
+constexpr std::uint64_t kDropoutStreams = std::uint64_t{1} << 62;
+
 std::uint64_t random_stream(const Var& x) {
   if (x.tape() == nullptr || x.tape()->generation != x.generation()) return 0;
-  return x.tape()->options.step << 32 | ++x.tape()->draws;
+  return kDropoutStreams | x.tape()->step << 24 | ++x.tape()->draws;
 }
 
 const kernels::Device& Var::device() const {

@@ -36,6 +36,7 @@ Tape::~Tape() { state_->release(); }
 
 Var Tape::input(Tensor x) {
   if (!x) throw ArgumentError("tape.input: the tensor holds nothing");
+  state_->watched.push_back({x, x.block().version()});
   return Var(std::move(x), state_->context.get(), state_, state_->generation, -1);
 }
 
@@ -84,12 +85,21 @@ Gradients Tape::run_backward(const Var& y, Tensor dy) {
           leaf.parameter < 0 ? "a variable"
                              : "the block of parameter '" +
                                    tape.parameters[static_cast<std::size_t>(leaf.parameter)].cell->name + "'"));
+  for (const detail::Watched& entry : tape.watched)
+    if (entry.value.block().version() != entry.version)
+      throw ArgumentError(fmt::format("backward: an input or a frozen parameter, {}, was changed after it was recorded",
+                                      to_string(entry.value.shape())));
   tape.spent = true;
   tape.gradients.resize(tape.nodes.size());
   tape.leaf_of_node.assign(tape.nodes.size(), 0);
   for (std::size_t i = 0; i < tape.leaves.size(); ++i)
     tape.leaf_of_node[static_cast<std::size_t>(tape.leaves[i].node)] = static_cast<std::int32_t>(i) + 1;
-  tape.gradient(y.node()) = std::move(dy);
+  if (tape.nodes[static_cast<std::size_t>(y.node())].closure == nullptr) {
+    tape.gradient(y.node()) = tape.new_gradient(y.node());
+    tape.gradient(y.node()).assign(dy);
+  } else {
+    tape.gradient(y.node()) = std::move(dy);
+  }
   for (std::int32_t i = static_cast<std::int32_t>(tape.nodes.size()) - 1; i >= 0; --i) {
     detail::Node& node = tape.nodes[static_cast<std::size_t>(i)];
     if (node.closure == nullptr) continue;
@@ -136,7 +146,7 @@ Tensor Gradients::operator[](const Parameter& parameter) const {
 
 std::span<const ParameterGradient> Gradients::parameters() const { return state_->parameters; }
 const kernels::Device& Gradients::device() const { return state_->context->device; }
-std::uint64_t Gradients::step() const { return state_->options.step; }
+std::uint64_t Gradients::step() const { return state_->step; }
 void Gradients::commit() { tapestry::commit(*state_); }
 
 }  // namespace tapestry

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 
 #include "autodiff/gradients.h"
 #include "autodiff/parameter.h"
@@ -12,7 +13,8 @@
 namespace tapestry {
 
 struct TapeOptions {
-  std::uint64_t step = 0;     // which random numbers dropout draws: f(seed, step, draw)
+  // Which random numbers dropout draws: f(seed, step, draw). Nothing: the number of tapes that the context made before.
+  std::optional<std::uint64_t> step = std::nullopt;
   bool check_finite = false;  // NumericError at the first op whose result holds a NaN or infinity
 };
 

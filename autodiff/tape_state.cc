@@ -2,12 +2,21 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
+
+#include "kernels/error.h"
 
 namespace tapestry::detail {
 
 void TapeState::begin(std::shared_ptr<ContextState> given, TapeOptions wanted) {
   context = std::move(given);
-  options = wanted;
+  {
+    const std::lock_guard lock(context->mutex);
+    step = wanted.step.value_or(context->tapes_begun);
+    ++context->tapes_begun;
+  }
+  check_finite = wanted.check_finite;
+  queue.clear();
   owners = 1;
   spent = false;
   draws = 0;
@@ -35,6 +44,8 @@ void TapeState::release() noexcept {
   gradients.clear();
   gradient_blocks.clear();
   scratch.clear();
+  handed_out.clear();
+  watched.clear();
   const std::shared_ptr<ContextState> last = std::move(context);  // the context, and this with it, may end here
   const std::lock_guard lock(last->mutex);
   last->idle_tapes.push_back(this);
@@ -67,8 +78,11 @@ std::int32_t TapeState::parameter_leaf(const std::shared_ptr<Cell>& cell) {
   std::size_t at = reinterpret_cast<std::uintptr_t>(cell.get()) / 16 % parameter_table.size();
   for (; parameter_table[at] != 0; at = (at + 1) % parameter_table.size()) {
     const std::int32_t number = parameter_table[at] - 1;
-    if (parameters[static_cast<std::size_t>(number)].cell == cell)
-      return leaves[static_cast<std::size_t>(parameter_leaves[static_cast<std::size_t>(number)])].node;
+    if (parameters[static_cast<std::size_t>(number)].cell != cell) continue;
+    const Leaf& leaf = leaves[static_cast<std::size_t>(parameter_leaves[static_cast<std::size_t>(number)])];
+    if (std::as_const(cell->value).raw() != leaf.value.raw() || cell->value.shape() != leaf.value.shape())
+      throw ArgumentError("parameter '" + cell->name + "' was replaced between two uses on one tape");
+    return leaf.node;
   }
   const auto node = static_cast<std::int32_t>(nodes.size());
   parameter_table[at] = static_cast<std::int32_t>(parameters.size()) + 1;

@@ -16,8 +16,8 @@ namespace tapestry::detail {
 struct Node {
   const char* op;
   Location where;
-  void* closure;  // nullptr for a leaf, and once it has run
-  const ClosureOps* ops;
+  void* closure;          // nullptr for a leaf
+  const ClosureOps* ops;  // nullptr once the closure has run and is destroyed
   Shape shape;
   DType dtype;
   std::uint32_t first_input, inputs;  // in TapeState::inputs
@@ -27,6 +27,12 @@ struct Leaf {
   std::int32_t node;
   std::int32_t parameter;  // in TapeState::parameters, -1 for a variable
   Tensor value;            // as it was recorded
+  std::uint32_t version;
+};
+
+// A constant of the computation, which must not change before backward.
+struct Watched {
+  Tensor value;
   std::uint32_t version;
 };
 
@@ -55,12 +61,14 @@ struct TapeState {
   Tensor parameter_gradient(const Tensor& value);
   std::int32_t parameter_leaf(const std::shared_ptr<Cell>& cell);
   void* reserve(std::size_t bytes, std::size_t alignment);
+  Tensor new_scratch(std::int32_t node);
   void merge_scratch();
   void look_at_parameters(const Node& node);  // whether the gradients that `node` has just written are finite
   void trace(const Node& node, bool backward);
 
   std::shared_ptr<ContextState> context;
-  TapeOptions options;
+  std::uint64_t step = 0;
+  bool check_finite = false;
   std::uint32_t generation = 0;
   int owners = 0;
   bool spent = false;
@@ -69,6 +77,7 @@ struct TapeState {
   std::vector<Node> nodes;
   std::vector<std::int32_t> inputs;  // node numbers, -1 for constants
   std::vector<Leaf> leaves;
+  std::vector<Watched> watched;
   std::vector<std::int32_t> leaf_of_node;  // filled by backward: node -> leaf number + 1
   std::vector<ParameterGradient> parameters;
   std::vector<std::int32_t> parameter_leaves;  // parameter number -> leaf number
@@ -82,6 +91,7 @@ struct TapeState {
     Tensor tensor;
   };
   std::vector<Scratch> scratch;
+  std::vector<std::int32_t> handed_out;  // nodes whose gradients the running backward was given to write
 
   struct Page {
     std::unique_ptr<std::byte[]> bytes;

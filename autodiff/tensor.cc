@@ -58,6 +58,7 @@ Tensor Tensor::view(std::int64_t offset, const Shape& shape) const {
 }
 
 Tensor Tensor::like(const Shape& shape, DType dtype) const {
+  if (!block_) throw ArgumentError("like: the tensor holds nothing");
   Block block = block_.beside(bytes_of(shape, dtype));
   std::byte* data = block.data();
   return Tensor(std::move(block), data, shape, dtype);
@@ -86,6 +87,7 @@ void Tensor::fill(double value) {
 }
 
 void Tensor::assign(const Tensor& other) {
+  if (!block_ || !other) throw ArgumentError("assign: a tensor holds nothing");
   if (other.shape_ != shape_ || other.dtype_ != dtype_)
     throw ShapeError(fmt::format("assign: {} {} cannot take {} {}", dtype_name(dtype_), to_string(shape_),
                                  dtype_name(other.dtype_), to_string(other.shape_)));

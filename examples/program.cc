@@ -85,7 +85,7 @@ void add_options(CLI::App& app, Options& o) {
 }
 
 int report_error(std::string_view message, int code) {
-  fmt::print(stderr, "tapestry: error: {}\n", message);
+  std::fputs(fmt::format("tapestry: error: {}\n", message).c_str(), stderr);
   return code;
 }
 
@@ -189,8 +189,10 @@ int train(Context& context, Sequential& model, const data::Split& data, const Op
   Options options = given;
   if (options.dry_run) options.epochs = 1;
   if (!options.quiet)
-    fmt::print(stderr, "{}\n\n{} threads, {}, {} training images\n", model.summary(), context.threads(),
-               target_name(context.target()), data.train.size());
+    std::fputs(fmt::format("{}\n\n{} threads, {}, {} training images\n", model.summary(), context.threads(),
+                           target_name(context.target()), data.train.size())
+                   .c_str(),
+               stderr);
   const train::FitResult result = fit(context, model, data, options);
   if (result.signal != 0)
     return report_error(fmt::format("ended by signal {} after step {}; the weights are in {}", result.signal,

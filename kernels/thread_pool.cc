@@ -43,6 +43,9 @@ ThreadPool::ThreadPool(int threads) {
   } catch (const std::system_error& error) {
     stop();
     throw EnvironmentError("thread pool: cannot start " + std::to_string(threads) + " threads: " + error.what());
+  } catch (...) {
+    stop();
+    throw;
   }
 }
 

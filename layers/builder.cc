@@ -161,12 +161,12 @@ void Builder::require_declared() const {
 
 namespace detail {
 
-Summary build_model(Context& context, const LayerRef& model, const Flow& input, DType dtype) {
+Summary build_model(Context& context, const LayerRef& model, const Flow& input, DType dtype, WhenBuilt when_built) {
   Builder builder(context, dtype);
   Builder::Namer(builder).visit_layer(model);
   const auto built = [](const std::shared_ptr<Cell>& cell) { return static_cast<bool>(cell->value); };
-  if (!builder.parameters_.empty() && std::ranges::all_of(builder.parameters_, built) &&
-      std::ranges::all_of(builder.buffers_, built))
+  if (when_built == WhenBuilt::refuse && !builder.parameters_.empty() &&
+      std::ranges::all_of(builder.parameters_, built) && std::ranges::all_of(builder.buffers_, built))
     throw ArgumentError("build: the model was built before");
   try {
     builder.summary_.output = builder.nested(model, input).shape;

@@ -17,8 +17,10 @@
 namespace tapestry {
 
 namespace detail {
-Summary build_model(Context& context, const LayerRef& model, const Flow& input, DType dtype);
-}
+// What to do with a model whose parameters all have numbers already.
+enum class WhenBuilt { refuse, extend };
+Summary build_model(Context& context, const LayerRef& model, const Flow& input, DType dtype, WhenBuilt when_built);
+}  // namespace detail
 
 struct ParameterOptions {
   std::optional<Fans> fans = std::nullopt;  // nothing: those of its own shape
@@ -62,7 +64,7 @@ class Builder {
   static Flow replace(const Flow& in, int axis, std::int64_t size);
 
  private:
-  friend Summary detail::build_model(Context&, const detail::LayerRef&, const Flow&, DType);
+  friend Summary detail::build_model(Context&, const detail::LayerRef&, const Flow&, DType, detail::WhenBuilt);
   class Namer;
   struct NamedLayer {
     detail::LayerRef layer;
@@ -87,7 +89,7 @@ class Builder {
 // or when a parameter was not declared. After an error the model is not built.
 template <class L>
 Summary build(Context& context, L& model, const Flow& input = {}, DType dtype = DType::float32) {
-  return detail::build_model(context, detail::LayerRef(model), input, dtype);
+  return detail::build_model(context, detail::LayerRef(model), input, dtype, detail::WhenBuilt::refuse);
 }
 
 namespace detail {

@@ -1,3 +1,5 @@
+#include <utility>
+
 #include "layers/sequential.h"
 
 #include <fmt/format.h>
@@ -23,6 +25,20 @@ Sequential::Sequential(const Sequential& other)
   if (built_) lay_flat(*this);
 }
 
+Sequential::Sequential(Sequential&& other) noexcept
+    : layers_(std::move(other.layers_)),
+      input_(std::move(other.input_)),
+      summary_(std::move(other.summary_)),
+      built_(std::exchange(other.built_, false)) {}
+
+Sequential& Sequential::operator=(Sequential&& other) noexcept {
+  layers_ = std::move(other.layers_);
+  input_ = std::move(other.input_);
+  summary_ = std::move(other.summary_);
+  built_ = std::exchange(other.built_, false);
+  return *this;
+}
+
 Sequential& Sequential::append(AnyLayer layer) {
   layers_.push_back(std::move(layer));
   built_ = false;
@@ -31,7 +47,8 @@ Sequential& Sequential::append(AnyLayer layer) {
 
 void Sequential::build_from(Context& context, const Flow& input, DType dtype) {
   if (built_) throw ArgumentError("build: the model was built before");
-  summary_ = tapestry::build(context, *this, input, dtype);
+  // A model that grew since it was built keeps the numbers that it has.
+  summary_ = detail::build_model(context, detail::LayerRef(*this), input, dtype, detail::WhenBuilt::extend);
   built_ = true;
 }
 
@@ -49,6 +66,7 @@ void Sequential::visit(Visitor& v) const {
 }
 
 Var Sequential::operator()(const Var& x, Mode mode) const {
+  if (layers_.empty()) throw ArgumentError("the model has no layers: nothing was added, or it was moved from");
   Var y = x;
   for (const AnyLayer& layer : layers_) y = layer(y, mode);
   return y;

@@ -22,9 +22,9 @@ class Sequential {
   Sequential() = default;
   explicit Sequential(Input input) : input_(std::move(input.shape)) {}
   Sequential(const Sequential& other);
-  Sequential(Sequential&&) noexcept = default;
+  Sequential(Sequential&& other) noexcept;  // what was moved from is empty and not built
   Sequential& operator=(const Sequential& other) { return *this = Sequential(other); }
-  Sequential& operator=(Sequential&&) noexcept = default;
+  Sequential& operator=(Sequential&& other) noexcept;
 
   // Adds a layer at the end. Layers that are built already keep their numbers when the longer model is built.
   Sequential& append(AnyLayer layer);

@@ -7,6 +7,7 @@
 
 #include <array>
 #include <cerrno>
+#include <cmath>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
@@ -67,12 +68,16 @@ History::~History() {
 void History::write(const HistoryEntry& entry) {
   if (file_ < 0) return;
   std::array<char, 512> line{};
+  // JSON has no NaN and no infinity.
+  std::array<char, 32> loss_text{};
+  const auto loss_end = fmt::format_to_n(loss_text.data(), loss_text.size(), "{:.7g}", entry.loss);
+  const std::string_view loss =
+      std::isfinite(entry.loss) ? std::string_view(loss_text.data(), loss_end.size) : std::string_view("null");
   const auto result = fmt::format_to_n(
       line.data(), line.size(),
-      "{{\"step\":{},\"epoch\":{},\"split\":\"{}\",\"loss\":{:.7g},\"acc\":{:.7g},\"lr\":{:.7g},\"img_s\":{:.1f},"
+      "{{\"step\":{},\"epoch\":{},\"split\":\"{}\",\"loss\":{},\"acc\":{:.7g},\"lr\":{:.7g},\"img_s\":{:.1f},"
       "\"wall_s\":{:.3f}}}\n",
-      entry.step, entry.epoch, entry.split, entry.loss, entry.accuracy, entry.lr, entry.images_per_second,
-      entry.seconds);
+      entry.step, entry.epoch, entry.split, loss, entry.accuracy, entry.lr, entry.images_per_second, entry.seconds);
   std::string_view text(line.data(), std::min(result.size, line.size()));
   while (!text.empty()) {
     const ssize_t written = ::write(file_, text.data(), text.size());

@@ -47,7 +47,7 @@ Var gather(const Var& x, const Tensor& index, GatherOptions options) {
   visit_floating("gather", y.dtype(), [&]<class T>(T) {
     kernels::gather_along(device, dims, x.value().span<T>(), index.span<std::int64_t>(), y.span<T>());
   });
-  return record("gather", y, {x}, where, [&device, dims, index](const Tensor& dy, GradSlots grads) {
+  return record("gather", y, {x}, where, [&device, dims, index = index.clone()](const Tensor& dy, GradSlots grads) {
     if (Tensor dx = grads.add(0))
       visit_floating("gather", dy.dtype(), [&]<class T>(T) {
         kernels::scatter_along(device, dims, dy.span<T>(), index.span<std::int64_t>(), dx.span<T>());
@@ -72,12 +72,13 @@ Var gather_rows(const Var& table, const Tensor& indices, Location where) {
   visit_floating("gather_rows", y.dtype(), [&]<class T>(T) {
     kernels::take_rows(device, width, table.value().span<T>(), indices.span<std::int64_t>(), y.span<T>());
   });
-  return record("gather_rows", y, {table}, where, [&device, width, indices](const Tensor& dy, GradSlots grads) {
-    if (Tensor dx = grads.add(0))
-      visit_floating("gather_rows", dy.dtype(), [&]<class T>(T) {
-        kernels::add_rows(device, width, dy.span<T>(), indices.span<std::int64_t>(), dx.span<T>());
-      });
-  });
+  return record("gather_rows", y, {table}, where,
+                [&device, width, indices = indices.clone()](const Tensor& dy, GradSlots grads) {
+                  if (Tensor dx = grads.add(0))
+                    visit_floating("gather_rows", dy.dtype(), [&]<class T>(T) {
+                      kernels::add_rows(device, width, dy.span<T>(), indices.span<std::int64_t>(), dx.span<T>());
+                    });
+                });
 }
 
 }  // namespace tapestry

@@ -98,7 +98,7 @@ Var cross_entropy(const Var& logits, const Tensor& labels, const CrossEntropyOpt
     if (!each) y.span<T>()[0] = static_cast<T>(sum / divisor);
   });
   return record(op, y, {logits}, options.where,
-                [&device, dims, divisor, reduction = options.reduction, x = logits.value(), labels,
+                [&device, dims, divisor, reduction = options.reduction, x = logits.value(), labels = labels.clone(),
                  weight = options.weight, stats](const Tensor& dy, GradSlots grads) {
                   Tensor dx = grads.overwrite(0);
                   visit_floating(op, x.dtype(), [&]<class T>(T) {
@@ -126,8 +126,8 @@ Var nll_loss(const Var& x, const Tensor& labels, const NllLossOptions& options) 
     if (!each) y.span<T>()[0] = static_cast<T>(sum / divisor);
   });
   return record(op, y, {x}, options.where,
-                [dims, divisor, reduction = options.reduction, labels, weight = options.weight](const Tensor& dy,
-                                                                                                GradSlots grads) {
+                [dims, divisor, reduction = options.reduction, labels = labels.clone(), weight = options.weight](
+                    const Tensor& dy, GradSlots grads) {
                   Tensor dx = grads.overwrite(0);
                   visit_floating(op, dy.dtype(), [&]<class T>(T) {
                     const detail::LossGradient<T> g(dy, reduction, divisor);

@@ -84,6 +84,7 @@ void matmul_backward_a(const Device& device, const MatmulDims& dims, const Tenso
 void matmul_backward_b(const Device& device, const MatmulDims& dims, const Tensor& a, const Tensor& dy, GradSlot db) {
   if (!db) return;
   const bool shared = dims.stride_b == 0 && dims.batch != 1;
+  if (dims.batch == 0 && !db.accumulate) db.tensor.fill(0);
   const std::size_t rounds = shared ? dims.batch : 1;
   for (std::size_t round = 0; round < rounds; ++round) {
     MatmulDims d{.m = dims.k,

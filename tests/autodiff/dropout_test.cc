@@ -64,3 +64,15 @@ TEST_CASE("dropout: p outside [0, 1], whole numbers and nothing at all are refus
   REQUIRE_THROWS_AS(dropout(context.input(context.zeros({3}, DType::int64))), ArgumentError);
   REQUIRE_THROWS_AS(dropout(Var{}), ArgumentError);
 }
+
+TEST_CASE("dropout: each tape of a hand-written loop draws another mask, and a given step the same") {
+  Context context{{.threads = 1, .seed = 3}};
+  const Tensor ones = context.full({200}, 1);
+  const auto mask = [&](TapeOptions options) {
+    Tape tape{context, options};
+    return dropout(tape.input(ones), {.p = 0.5}).value();
+  };
+  const Tensor first = mask({}), second = mask({}), third = mask({.step = 7}), fourth = mask({.step = 7});
+  REQUIRE_FALSE(std::ranges::equal(first.span<float>(), second.span<float>()));
+  REQUIRE(std::ranges::equal(third.span<float>(), fourth.span<float>()));
+}

@@ -4,6 +4,7 @@
 
 #include "autodiff/tape.h"
 #include "kernels/error.h"
+#include "layers/activation.h"
 #include "layers/linear.h"
 #include "layers/reshape.h"
 #include "layers/residual.h"
@@ -183,4 +184,18 @@ TEST_CASE("Residual: a residual within a residual is one of two") {
   Sequential model = Input{2} >> Residual{inner >> Identity{}} >> Residual{Residual{Linear{{.out = 2}}}};
   model.build(shared_context());
   CHECK(model.state()[0].name == "0.body.0.body.weight");
+}
+
+TEST_CASE("sequential: a built model grows by a layer without parameters, and a moved-from one is not built") {
+  Context context{{.threads = 1}};
+  Sequential model = Input{2} >> Linear{{.out = 3}};
+  model.build(context);
+  model.append(Relu{});
+  const Tensor weight = model.get<Linear>(0).weight.value().clone();
+  model.build(context);
+  REQUIRE(std::ranges::equal(weight.span<float>(), std::as_const(model.get<Linear>(0)).weight.value().span<float>()));
+  const Sequential moved = std::move(model);
+  REQUIRE(moved.built());
+  REQUIRE_FALSE(model.built());
+  REQUIRE_THROWS_AS(model(context.input(context.zeros({1, 2})), Mode::eval), ArgumentError);
 }

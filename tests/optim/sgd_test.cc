@@ -86,3 +86,15 @@ TEST_CASE("SGD: options outside their rule are refused with name and value") {
   optimizer.set_lr(0);
   REQUIRE(optimizer.lr() == 0);
 }
+
+TEST_CASE("sgd: a NaN that no op wrote, in dy of the parameter itself, does not reach the weights") {
+  Context context{{.threads = 1}};
+  Parameter weight;
+  weight.set(context.full({2}, 1));
+  SGD optimizer{{weight.cell()}, {.lr = 0.1}};
+  Tape tape{context};
+  const Var w = weight.on(tape.input(context.zeros({1})));
+  REQUIRE_THROWS_AS(optimizer.step(tape.backward(w, context.full({2}, std::numeric_limits<double>::quiet_NaN()))),
+                    NumericError);
+  REQUIRE(std::as_const(weight).value().span<float>()[1] == 1);
+}
