@@ -115,9 +115,11 @@ void Context::warn(std::string_view message) const {
   std::fputs(fmt::format("tapestry: warning: {}\n", message).c_str(), stderr);
 }
 
+std::shared_ptr<const void> Context::names() const { return state_->names; }
+
 const char* Context::intern(std::string_view name) const {
   const std::lock_guard lock(state_->mutex);
-  return state_->names.emplace(name).first->c_str();
+  return state_->names->emplace(name).first->c_str();
 }
 
 }  // namespace tapestry

@@ -73,8 +73,10 @@ class Context {
   Var input(Tensor x) const;
 
   void warn(std::string_view message) const;
-  // A copy of `name` that lives as long as this Context; the same pointer for the same name.
+  // A copy of `name` that lives as long as this Context and every holder of names(); the same pointer for the same
+  // name.
   const char* intern(std::string_view name) const;
+  std::shared_ptr<const void> names() const;
 
   const std::shared_ptr<detail::ContextState>& state() const { return state_; }
 

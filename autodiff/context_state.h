@@ -24,7 +24,8 @@ struct ContextState {
 
   std::mutex mutex;  // guards what follows
   std::uint64_t tapes_begun = 0;
-  std::unordered_set<std::string> names;
+  // Layer paths. Cells of built models keep them too: a model may outlive its context.
+  std::shared_ptr<std::unordered_set<std::string>> names = std::make_shared<std::unordered_set<std::string>>();
   std::vector<std::unique_ptr<TapeState>> tapes;  // all tapes ever made; a Var may look at one that has ended
   std::vector<TapeState*> idle_tapes;
 };

@@ -20,8 +20,9 @@ enum class FileLayout : std::uint8_t {
 
 namespace detail {
 struct Cell {
-  std::string name;  // dotted path once the model is built, such as "2.weight"
-  Tensor value;      // nothing before the model is built
+  std::shared_ptr<const void> names;  // keeps the layer paths that the model's ops name in errors
+  std::string name;                   // dotted path once the model is built, such as "2.weight"
+  Tensor value;                       // nothing before the model is built
   bool trainable = true;
   FileLayout layout = FileLayout::as_is;  // set by the layer, applied by io
 };

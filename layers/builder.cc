@@ -48,6 +48,7 @@ class Builder::Namer : public Visitor {
     if (std::ranges::find(list, cell) != list.end())
       throw ArgumentError(fmt::format("build: '{}' and '{}' are the same cell", cell->name, path()));
     cell->name = path();
+    cell->names = builder_.context_.names();
     list.push_back(cell);
   }
 

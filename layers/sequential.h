@@ -16,7 +16,8 @@ struct Input {
 };
 
 // Layers are named by their number: "0.weight". Copies are deep: they have numbers and cells of their own, again in one
-// block; a moved model keeps its cells. The context that it was built with must outlive the model's use.
+// block; a moved model keeps its cells. Numbers and names outlive the context that it was
+// built with.
 class Sequential {
  public:
   Sequential() = default;

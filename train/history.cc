@@ -14,6 +14,7 @@
 #include <string_view>
 
 #include "autodiff/text.h"
+#include "io/file.h"
 #include "kernels/error.h"
 
 namespace tapestry::train {
@@ -37,14 +38,14 @@ fs::path make_folder(const std::string& path) {
 }  // namespace
 
 void require_writable(const std::string& path) {
-  const fs::path folder = make_folder(path);
+  make_folder(path);
   std::error_code error;
   if (fs::is_directory(path, error)) fail_write(path, "it is a folder");
-  std::string probe = (folder / ".tapestry-XXXXXX").string();
-  const int file = mkstemp(probe.data());
-  if (file < 0) fail_write(path, std::strerror(errno));
-  close(file);
-  unlink(probe.c_str());
+  try {
+    const io::OutputFile probe(path);  // opens what a save would open, and leaves nothing behind
+  } catch (const FileError& refused) {
+    throw EnvironmentError(refused.what());
+  }
 }
 
 History::History(const std::string& path) : path_(path) {

@@ -199,3 +199,13 @@ TEST_CASE("sequential: a built model grows by a layer without parameters, and a 
   REQUIRE_FALSE(model.built());
   REQUIRE_THROWS_AS(model(context.input(context.zeros({1, 2})), Mode::eval), ArgumentError);
 }
+
+TEST_CASE("sequential: a model that outlived its context still names its layer in errors") {
+  Sequential model = Input{2} >> Linear{{.out = 3}};
+  {
+    Context first{{.threads = 1}};
+    model.build(first);
+  }
+  Context second{{.threads = 1}};
+  REQUIRE_THROWS_WITH(model(second.input(second.zeros({2, 7})), Mode::eval), contains("0 (sequential_test.cc:"));
+}

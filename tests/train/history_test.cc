@@ -59,5 +59,7 @@ TEST_CASE("history: require_writable leaves nothing behind") {
   REQUIRE(read_text(dir / "file") == "x");
   REQUIRE_THROWS_WITH(train::require_writable(dir / "file/weights"), contains("Not a directory"));
   REQUIRE_THROWS_WITH(train::require_writable(dir.path().string()), contains("it is a folder"));
+  std::filesystem::create_symlink("nowhere/at/all", dir / "dangling");
+  REQUIRE_THROWS_AS(train::require_writable(dir / "dangling"), EnvironmentError);
   REQUIRE_THROWS_AS(train::require_writable("/proc/weights"), EnvironmentError);
 }
