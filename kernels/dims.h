@@ -21,6 +21,22 @@ struct MatmulPanel {
   std::size_t row, row_end, column, columns;
 };
 
+// A convolution (cross-correlation) of x [N, in, C] with weight [kernel, C/groups, O] to y [N, out, O]. There are three
+// spatial axes; those of 1-D and 2-D come last, and axes that are missing have size 1. Position p of y reads the
+// positions p stride - pad + tap dilation of x; what lies outside x is zero.
+struct ConvDims {
+  using Axes = std::array<std::size_t, 3>;
+  std::size_t batch = 0, in_channels = 1, out_channels = 1, groups = 1;
+  Axes in{1, 1, 1}, out{1, 1, 1}, kernel{1, 1, 1}, stride{1, 1, 1}, dilation{1, 1, 1};
+  Axes pad{};         // before the first position; what is needed behind the last one follows from `out`
+  bool relu = false;  // forward alone: y = max(y, 0)
+
+  std::size_t x_size() const { return batch * in[0] * in[1] * in[2] * in_channels; }
+  std::size_t y_size() const { return batch * out[0] * out[1] * out[2] * out_channels; }
+  std::size_t taps() const { return kernel[0] * kernel[1] * kernel[2]; }
+  std::size_t weight_size() const { return taps() * (in_channels / groups) * out_channels; }
+};
+
 // Elementwise work on up to three inputs of which any axis may be stretched (NumPy's broadcasting). Axes are collapsed:
 // none has size 1 unless it is the only one, and the innermost stride of each input is 1 or 0 (stretched).
 struct BroadcastDims {

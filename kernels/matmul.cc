@@ -128,11 +128,10 @@ HWY_EXPORT(PanelWidth);
 HWY_EXPORT(PackedFloats);
 HWY_EXPORT(RowBlock);
 
-namespace {
+namespace fma {
 
 // A task is one panel of columns by one block of rows of one matrix of the batch: it owns its part of C.
-void fma_matmul(const Device& device, const MatmulDims& dims, const float* a, const float* b, const float* bias,
-                float* c) {
+void matmul(const Device& device, const MatmulDims& dims, const float* a, const float* b, const float* bias, float* c) {
   const std::size_t width = TAPESTRY_CALL(device.target, PanelWidth)();
   const std::size_t rows = TAPESTRY_CALL(device.target, RowBlock)();
   const std::size_t panels = (dims.n + width - 1) / width, blocks = (dims.m + rows - 1) / rows;
@@ -155,11 +154,7 @@ void fma_matmul(const Device& device, const MatmulDims& dims, const float* a, co
     device.pool.run(tasks, task);
 }
 
-constexpr MatrixUnit kFma{"fma", fma_matmul};
-
-}  // namespace
-
-const MatrixUnit& matrix_unit(Target, Precision) { return kFma; }
+}  // namespace fma
 
 void matmul(const Device& device, const MatmulDims& dims, std::span<const float> a, std::span<const float> b,
             std::span<const float> bias, std::span<float> c) {

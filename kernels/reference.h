@@ -1,6 +1,7 @@
 // Plain loops that say what every kernel means: the fp64 path of all ops, and what the tests hold the kernels against.
 #pragma once
 
+#include "kernels/reference/conv.h"
 #include "kernels/reference/copy.h"
 #include "kernels/reference/dropout.h"
 #include "kernels/reference/elementwise.h"
