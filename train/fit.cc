@@ -9,6 +9,7 @@
 
 #include "autodiff/ops/loss.h"
 #include "autodiff/tape.h"
+#include "autodiff/text.h"
 #include "kernels/error.h"
 #include "train/history.h"
 #include "train/progress.h"
@@ -49,12 +50,22 @@ class Loop {
     const SignalGuard signals(options_.signals);
     signals_ = &signals;
     start_ = Clock::now();
-    for (int epoch = 1; epoch <= options_.epochs && result_.signal == 0; ++epoch) {
-      train_epoch(epoch);
-      if (result_.signal == 0) end_epoch(epoch);
+    try {
+      for (int epoch = 1; epoch <= options_.epochs && result_.signal == 0; ++epoch) {
+        train_epoch(epoch);
+        if (result_.signal == 0) end_epoch(epoch);
+      }
+    } catch (...) {  // whatever it was: what was learnt before it is kept
+      progress_.clear();
+      try {
+        save_weights();
+      } catch (const std::exception& lost) {
+        progress_.line(fmt::format("the weights could not be saved: {}", lost.what()).c_str());
+      }
+      throw;
     }
     progress_.clear();
-    if (!result_.weights.empty()) learner_.save(result_.weights);
+    save_weights();
     return std::move(result_);
   }
 
@@ -83,8 +94,15 @@ class Loop {
       result_.history = (fs::path(options_.out) / "history.jsonl").string();
       if (result_.weights.empty()) result_.weights = (fs::path(options_.out) / "weights.safetensors").string();
     }
+    const auto place = [](const std::string& path) { return fs::weakly_canonical(fs::absolute(path)); };
+    if (!result_.weights.empty() && !result_.history.empty() && place(result_.weights) == place(result_.history))
+      refuse(fmt::format("weights and history cannot both be written to {}", printable(result_.weights)));
     if (!result_.weights.empty()) require_writable(result_.weights);
     if (!result_.history.empty()) history_.emplace(result_.history);
+  }
+
+  void save_weights() const {
+    if (!result_.weights.empty()) learner_.save(result_.weights);
   }
 
   void train_epoch(int epoch) {
@@ -111,8 +129,6 @@ class Loop {
     try {
       update(batch);
     } catch (const NumericError& error) {
-      progress_.clear();
-      if (!result_.weights.empty()) learner_.save(result_.weights);
       fail_step(epoch, batch, error);
     }
     ++result_.steps;

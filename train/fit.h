@@ -69,8 +69,8 @@ FitResult fit(Context& context, const Learner& learner, const data::Dataset& tra
 // Trains `model`, which gives logits [B, C], on shuffled batches of `train` with `optimizer` (step, lr, set_lr), and
 // evaluates it on `test` after each epoch. The result depends on the context's seed alone, not on its threads.
 // Before the first step: ArgumentError for options outside their rule, EnvironmentError for paths that cannot be
-// written. NumericError at the first loss or gradient that is not finite, with the step and the op where it arose; the
-// model is as it was before that step, and its weights are saved.
+// written or that are one file. NumericError at the first loss or gradient that is not finite, with the step and the op
+// where it arose; the model is as it was before that step. However the run ends, the weights are saved.
 template <Layer M, class Optimizer>
 requires requires(Optimizer& optimizer, Gradients& gradients) {
   optimizer.step(gradients);

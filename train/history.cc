@@ -12,6 +12,7 @@
 #include <cstring>
 #include <filesystem>
 #include <string_view>
+#include <utility>
 
 #include "autodiff/text.h"
 #include "io/file.h"
@@ -52,6 +53,11 @@ History::History(const std::string& path) : path_(path) {
   make_folder(path);
   file_ = open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | O_NONBLOCK, 0644);
   if (file_ < 0) fail_write(path, std::strerror(errno));
+  if (file_ < 3) {  // a standard stream was closed: what is printed there must not end up in the history
+    const int low = std::exchange(file_, fcntl(file_, F_DUPFD_CLOEXEC, 3));
+    close(low);
+    if (file_ < 0) fail_write(path, std::strerror(errno));
+  }
   int error = 0;
   if (flock(file_, LOCK_EX | LOCK_NB) != 0)
     error = errno;

@@ -21,7 +21,8 @@ std::array<struct sigaction, 2> before;
 
 void note(int signal) {
   received_signal.store(signal);
-  for (const int each : kSignals) ::signal(each, SIG_DFL);
+  for (std::size_t i = 0; i < kSignals.size(); ++i)
+    if (before[i].sa_handler != SIG_IGN) ::signal(kSignals[i], SIG_DFL);
 }
 
 }  // namespace

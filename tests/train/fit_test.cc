@@ -4,7 +4,9 @@
 
 #include <cmath>
 #include <cstring>
+#include <filesystem>
 #include <limits>
+#include <stdexcept>
 
 #include "autodiff/record.h"
 #include "kernels/error.h"
@@ -211,6 +213,26 @@ TEST_CASE("fit: paths that cannot be written are told before the first step") {
                       contains("it is a folder"));
 }
 
+TEST_CASE("fit: what was learnt is saved, whatever ends the run") {
+  Context context{{.threads = 1}};
+  const data::Dataset train = points(500, 1), test = points(100, 2);
+  const TempDir dir;
+  Sequential model = model_for(context);
+  auto options = quiet({.epochs = 3, .batch_size = 50, .weights = dir / "w"});
+  options.on_epoch = [](const train::EpochReport& report) {
+    if (report.epoch == 2) throw std::runtime_error("enough");
+  };
+  REQUIRE_THROWS_WITH(train::fit(context, model, train, test, options), "enough");
+  Sequential loaded = model_for(context);
+  io::load(context, loaded, options.weights);
+  REQUIRE(numbers(loaded) == numbers(model));
+  options.on_epoch = [&](const train::EpochReport&) {
+    std::filesystem::remove_all(dir.path());
+    throw std::runtime_error("nowhere to save");
+  };
+  REQUIRE_THROWS_WITH(train::fit(context, model, train, test, options), "nowhere to save");
+}
+
 TEST_CASE("fit: refusals") {
   Context context{{.threads = 1}};
   Sequential model = model_for(context);
@@ -225,6 +247,8 @@ TEST_CASE("fit: refusals") {
   REQUIRE_THROWS_WITH(attempt({.label_smoothing = std::nan("")}),
                       contains("label_smoothing must be from 0 to 1, got nan"));
   REQUIRE_THROWS_WITH(attempt({.label_smoothing = 1.5}), contains("got 1.5"));
+  REQUIRE_THROWS_WITH(attempt({.out = "not-there", .weights = "./not-there/../not-there/history.jsonl"}),
+                      contains("weights and history cannot both be written to"));
   REQUIRE_THROWS_WITH(attempt({.log_every = -1}), contains("log_every must not be negative"));
   REQUIRE_THROWS_AS(attempt({.optimizer = {.lr = std::nan("")}}), ArgumentError);
   REQUIRE_THROWS_AS(attempt({.schedule = [](std::int64_t) { return -1.0; }}), ArgumentError);
