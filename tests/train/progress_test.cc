@@ -1,6 +1,7 @@
 #include "train/progress.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
@@ -32,10 +33,14 @@ struct Terminal {
     close(master);
   }
   bool usable() const { return master >= 0; }
+  // What arrived until nothing came for 50 ms: the kernel hands it over in pieces.
   std::string text() const {
-    std::string all(10000, ' ');
-    const ssize_t got = read(master, all.data(), all.size());
-    all.resize(static_cast<std::size_t>(std::max<ssize_t>(got, 0)));
+    std::string all, piece(10000, ' ');
+    for (pollfd ready{master, POLLIN, 0}; poll(&ready, 1, 50) == 1;) {
+      const ssize_t got = read(master, piece.data(), piece.size());
+      if (got <= 0) break;
+      all.append(piece, 0, static_cast<std::size_t>(got));
+    }
     return all;
   }
 };
