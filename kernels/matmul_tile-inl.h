@@ -11,32 +11,10 @@
 #include <cstddef>
 #include <utility>
 
-#include "kernels/lanes-inl.h"
+#include "kernels/register_tile-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace tapestry::kernels::HWY_NAMESPACE {
-
-// Accumulators of a tile: rows x 2 vectors, as many as the registers hold beside two vectors of B and one of A
-// (Goto & van de Geijn 2008; row counts measured).
-#if HWY_TARGET == HWY_AVX3
-constexpr std::size_t kRows = 14;
-#elif HWY_TARGET == HWY_AVX2
-constexpr std::size_t kRows = 6;
-#else
-constexpr std::size_t kRows = 4;
-#endif
-constexpr std::size_t kVectors = 2;
-
-const hn::ScalableTag<float> kTag;
-using V = hn::Vec<decltype(kTag)>;
-
-HWY_INLINE V LoadSome(const float* from, std::size_t count) {
-  return count >= hn::Lanes(kTag) ? load(kTag, from, AllLanes{}) : load(kTag, from, FirstLanes{count});
-}
-HWY_INLINE void StoreSome(V v, float* to, std::size_t count) {
-  if (count >= hn::Lanes(kTag)) return store(v, kTag, to, AllLanes{});
-  store(v, kTag, to, FirstLanes{count});
-}
 
 // One tile of C: MR rows, `columns` columns (at most NR vectors).
 struct TileArgs {
