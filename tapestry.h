@@ -19,6 +19,7 @@
 #include "autodiff/ops/reshape.h"
 #include "autodiff/ops/shape.h"
 #include "autodiff/ops/softmax.h"
+#include "autodiff/ops/window.h"
 #include "autodiff/record.h"
 #include "autodiff/tape.h"
 #include "autodiff/version.h"
