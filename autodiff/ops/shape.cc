@@ -8,7 +8,7 @@
 
 namespace tapestry {
 
-Sizes::Sizes(std::initializer_list<std::int64_t> sizes) {
+PadSizes::PadSizes(std::initializer_list<std::int64_t> sizes) {
   if (sizes.size() > static_cast<std::size_t>(Shape::kMaxRank))
     throw ShapeError(fmt::format("sizes: at most {}, got {}", Shape::kMaxRank, sizes.size()));
   for (std::int64_t size : sizes) sizes_[static_cast<std::size_t>(count_++)] = size;
@@ -160,7 +160,7 @@ Var slice(const Var& x, SliceOptions options) {
 Var pad(const Var& x, PadOptions options) {
   require_floating("pad", x, options.where);
   const Shape& shape = x.shape();
-  const auto width = [&](const Sizes& sizes, int axis) {
+  const auto width = [&](const PadSizes& sizes, int axis) {
     if (sizes.count() == 0) return std::int64_t{0};
     if (sizes.count() != shape.rank())
       fail<ShapeError>(options.where, "pad",

@@ -12,10 +12,10 @@
 namespace tapestry {
 
 // Up to 6 numbers, one an axis.
-class Sizes {
+class PadSizes {
  public:
-  Sizes() = default;
-  Sizes(std::initializer_list<std::int64_t> sizes);  // ShapeError for more than 6
+  PadSizes() = default;
+  PadSizes(std::initializer_list<std::int64_t> sizes);  // ShapeError for more than 6
 
   int count() const { return count_; }
   std::int64_t operator[](int i) const { return sizes_[static_cast<std::size_t>(i)]; }
@@ -48,7 +48,7 @@ struct SliceOptions {
 Var slice(const Var& x, SliceOptions options = {});
 
 struct PadOptions {
-  Sizes before = {}, after = {};  // new elements on each side of each axis; an empty list is all 0
+  PadSizes before = {}, after = {};  // new elements on each side of each axis; an empty list is all 0
   double value = 0;
   Location where = std::source_location::current();
 };
