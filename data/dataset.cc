@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "data/dataset_content.h"
 #include "kernels/error.h"
@@ -17,7 +18,7 @@ void check_statistics(const DatasetInfo& info, std::int64_t channels) {
       fail<ArgumentError>(info.where, "dataset",
                           fmt::format("{} needs 1 or {} numbers, got {}", word, channels, numbers->size()));
     for (const double number : *numbers)
-      if (!std::isfinite(number) || (numbers == &info.std && !(number > 0)))
+      if (!std::isfinite(number) || (numbers == &info.std && !(number >= std::numeric_limits<float>::min())))
         fail<ArgumentError>(
             info.where, "dataset",
             fmt::format("{} must be finite{}, got {}", word, numbers == &info.std ? " and above 0" : "", number));

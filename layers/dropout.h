@@ -11,7 +11,10 @@ class Dropout {
  public:
   explicit Dropout(DropoutOptions options = {}) : options(options) {}
   DropoutOptions options;
-  Flow build(Builder&, const Flow& in) const { return in; }
+  Flow build(Builder&, const Flow& in) const {
+    detail::require_probability(options);
+    return in;
+  }
   Var operator()(const Var& x, Mode mode) const { return mode == Mode::train ? dropout(x, options) : x; }
 };
 

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstring>
 #include <functional>
+#include <limits>
 
 #include "kernels/error.h"
 #include "kernels/reduce.h"
@@ -36,7 +37,8 @@ void require_option(bool good, const Location& where, const char* optimizer, con
 
 void require_rules(const char* optimizer, double lr, double weight_decay, const StepRules& rules,
                    const Location& where) {
-  require_option(std::isfinite(lr) && lr >= 0, where, optimizer, "lr must be finite and not negative", lr);
+  require_option(lr <= std::numeric_limits<float>::max() && lr >= 0, where, optimizer,
+                 "lr must be finite and not negative", lr);
   require_option(std::isfinite(weight_decay) && weight_decay >= 0, where, optimizer,
                  "weight_decay must be finite and not negative", weight_decay);
   require_option(std::isfinite(rules.clip_norm) && rules.clip_norm >= 0, where, optimizer,

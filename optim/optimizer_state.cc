@@ -1,11 +1,21 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "kernels/error.h"
 #include "optim/flat_parameters.h"
 
 namespace tapestry::detail {
+namespace {
+
+bool all_finite(const Tensor& tensor) {
+  const auto finite = [](auto value) { return std::isfinite(value); };
+  if (tensor.dtype() == DType::float32) return std::ranges::all_of(tensor.span<float>(), finite);
+  return tensor.dtype() != DType::float64 || std::ranges::all_of(tensor.span<double>(), finite);
+}
+
+}  // namespace
 
 std::vector<NamedTensor> FlatParameters::state() const {
   std::vector<NamedTensor> entries;
@@ -37,6 +47,8 @@ void FlatParameters::load_state(std::span<const NamedTensor> entries) {
                        to_string(entry.value.shape())));
     else if (entry.value.dtype() == DType::int64 && found->value.span<std::int64_t>()[0] < 0)
       note(fmt::format("'{}' is negative", entry.name));
+    else if (!all_finite(found->value))
+      note(fmt::format("'{}' holds a number that is not finite", entry.name));
   }
   for (const NamedTensor& entry : entries)
     if (std::ranges::find(own, entry.name, &NamedTensor::name) == own.end())

@@ -58,7 +58,7 @@ double Warmup::operator()(std::int64_t step) const {
   require_step(step, where, "Warmup");
   if (!then) fail<ArgumentError>(where, "Warmup", "needs a schedule to go on with: set `then`");
   if (step >= steps) return then(step - steps);
-  return then(0) * static_cast<double>(step + 1) / static_cast<double>(steps + 1);
+  return then(0) * (static_cast<double>(step) + 1) / (static_cast<double>(steps) + 1);
 }
 
 }  // namespace tapestry

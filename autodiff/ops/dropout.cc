@@ -8,10 +8,14 @@
 
 namespace tapestry {
 
-Var dropout(const Var& x, const DropoutOptions& options) {
-  if (!x.value()) fail<ArgumentError>(options.where, "dropout", "the input holds nothing");
+void detail::require_probability(const DropoutOptions& options) {
   if (!(options.p >= 0 && options.p <= 1))
     fail<ArgumentError>(options.where, "dropout", fmt::format("p must be in [0, 1]; it is {}", options.p));
+}
+
+Var dropout(const Var& x, const DropoutOptions& options) {
+  if (!x.value()) fail<ArgumentError>(options.where, "dropout", "the input holds nothing");
+  detail::require_probability(options);
   const kernels::DropoutDims dims{.p = options.p, .seed = x.context()->options.seed, .stream = random_stream(x)};
   const kernels::Device& device = x.device();
   Tensor y = x.value().like();

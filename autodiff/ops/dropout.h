@@ -16,4 +16,8 @@ struct DropoutOptions {
 // out in evaluation. Saves nothing: backward draws the same numbers again. ArgumentError for p outside [0, 1].
 Var dropout(const Var& x, const DropoutOptions& options = {});
 
+namespace detail {
+void require_probability(const DropoutOptions& options);  // ArgumentError for p outside [0, 1]
+}
+
 }  // namespace tapestry

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <cmath>
+
 #include "autodiff/record.h"
 #include "kernels/loss.h"
 
@@ -47,6 +49,9 @@ template <class T>
 double counted_weight(const char* op, std::span<const std::int64_t> labels, std::int64_t classes,
                       const LabelOptions& options) {
   const std::span<const T> weight = options.weight.span<T>();
+  for (std::size_t i = 0; i < weight.size(); ++i)
+    if (!std::isfinite(weight[i]))
+      fail<ArgumentError>(options.where, op, fmt::format("the weight of class {} is {}", i, weight[i]));
   double sum = 0;
   for (std::size_t i = 0; i < labels.size(); ++i) {
     if (labels[i] == options.ignore_index) continue;

@@ -130,6 +130,8 @@ TEST_CASE("cross_entropy: bad labels, shapes, types and options are refused by n
   REQUIRE_THROWS_WITH(cross_entropy(x, labels, {.weight = context.zeros({4}, DType::float64)}),
                       contains("weight is float64"));
   REQUIRE_THROWS_WITH(cross_entropy(x, labels, {.weight = context.zeros({4})}), contains("have weight 0"));
+  REQUIRE_THROWS_WITH(cross_entropy(x, labels, {.weight = context.tensor({4}, {1, 1, 1, std::nanf("")})}),
+                      contains("the weight of class 3 is nan"));
   REQUIRE_THROWS_WITH(cross_entropy(x, numbers(context, {-100, -100, -100})), contains("all 3 samples are ignored"));
   REQUIRE_THROWS_WITH(cross_entropy(context.input(context.zeros({0, 4})), context.zeros({0}, DType::int64)),
                       contains("the mean of an empty batch is not defined"));

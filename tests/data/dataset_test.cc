@@ -86,5 +86,6 @@ TEST_CASE("dataset: refusals") {
     REQUIRE_THROWS_AS(Dataset(bytes, shape, good, {.std = wrong}), ArgumentError);
   }
   REQUIRE_THROWS_WITH(Dataset(bytes, shape, good, {.std = {0}}), contains("std must be finite and above 0, got 0"));
+  REQUIRE_THROWS_AS(Dataset(bytes, shape, good, {.std = {1e-300}}), ArgumentError);
   REQUIRE_THROWS_WITH(Dataset(bytes, shape, good, {.mean = {1, 2}}), contains("mean needs 1 or 3 numbers, got 2"));
 }

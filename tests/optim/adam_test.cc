@@ -99,6 +99,7 @@ TEST_CASE("Adam and AdamW: 10,000 steps stay within 1e-5 of double") {
 TEST_CASE("Adam: options outside their rule are refused with name and value") {
   Pulled model;
   const ParameterList list = model.list();
+  for (double bad : {kNan, kInf, -1.0, 1e39}) REQUIRE_THROWS_AS((Adam{list, {.lr = bad}}), ArgumentError);
   for (double bad : {kNan, kInf, -1.0}) {
     REQUIRE_THROWS_WITH((Adam{list, {.lr = bad}}), contains("Adam: lr must be finite and not negative, got"));
     REQUIRE_THROWS_WITH((AdamW{list, {.lr = bad}}), contains("AdamW: lr must be finite and not negative, got"));
@@ -136,6 +137,15 @@ TEST_CASE("Adam: its state goes over to another optimizer, which then takes the 
     second.step(b.gradients());
   }
   REQUIRE(a.weights() == b.weights());
+}
+
+TEST_CASE("Adam: a state with a number that is not finite is refused") {
+  Pulled model;
+  Adam optimizer{model.list(), {.lr = 0.1}};
+  std::vector<NamedTensor> state = optimizer.state();
+  state[1].value = state[1].value.clone();
+  state[1].value.span<float>()[0] = std::nanf("");
+  REQUIRE_THROWS_WITH(optimizer.load_state(state), contains("'exp_avg_sq/layer.0' holds a number that is not finite"));
 }
 
 TEST_CASE("Adam: a state that does not fit is refused with all that is wrong, and nothing changes") {

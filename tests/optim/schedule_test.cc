@@ -38,6 +38,8 @@ TEST_CASE("schedules: Warmup climbs to another schedule and hands over") {
   REQUIRE(warmup(9) == Approx(0.5));
   const Schedule any = Warmup{.steps = 0, .then = [](std::int64_t) { return 0.3; }};
   REQUIRE(any(0) == 0.3);
+  const Warmup endless{.steps = std::numeric_limits<std::int64_t>::max(), .then = [](std::int64_t) { return 0.3; }};
+  REQUIRE(endless(1) > 0);
 }
 
 TEST_CASE("schedules: values outside their rule are refused") {
