@@ -80,4 +80,36 @@ Var tanh(const Var& x, Location where) { return apply("tanh", Op::tanh, {}, x, w
 Var hardswish(const Var& x, Location where) { return apply("hardswish", Op::hardswish, {}, x, where); }
 Var hardsigmoid(const Var& x, Location where) { return apply("hardsigmoid", Op::hardsigmoid, {}, x, where); }
 
+Var activate(const Var& x, Activation activation, Location where) {
+  switch (activation) {
+    case Activation::none:
+      return x;
+    case Activation::relu:
+      return relu(x, where);
+    case Activation::leaky_relu:
+      return leaky_relu(x, {.where = where});
+    case Activation::elu:
+      return elu(x, {.where = where});
+    case Activation::selu:
+      return selu(x, where);
+    case Activation::gelu:
+      return gelu(x, {.where = where});
+    case Activation::silu:
+      return silu(x, where);
+    case Activation::mish:
+      return mish(x, where);
+    case Activation::softplus:
+      return softplus(x, {.where = where});
+    case Activation::sigmoid:
+      return sigmoid(x, where);
+    case Activation::tanh:
+      return tanh(x, where);
+    case Activation::hardswish:
+      return hardswish(x, where);
+    case Activation::hardsigmoid:
+      return hardsigmoid(x, where);
+  }
+  fail<ArgumentError>(where, "activate", fmt::format("{} names no activation", static_cast<int>(activation)));
+}
+
 }  // namespace tapestry

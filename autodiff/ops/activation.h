@@ -61,4 +61,24 @@ Var hardswish(const Var& x, Location where = std::source_location::current());
 // y = min(max(x + 3, 0), 6) / 6; the slope is 0 at both kinks. Saves x.
 Var hardsigmoid(const Var& x, Location where = std::source_location::current());
 
+// An activation with its default options, for ops and layers that end in one.
+enum class Activation {
+  none,
+  relu,
+  leaky_relu,
+  elu,
+  selu,
+  gelu,
+  silu,
+  mish,
+  softplus,
+  sigmoid,
+  tanh,
+  hardswish,
+  hardsigmoid
+};
+
+// What the function of that name gives; none: x itself. ArgumentError for a number that names no activation.
+Var activate(const Var& x, Activation activation, Location where = std::source_location::current());
+
 }  // namespace tapestry

@@ -153,3 +153,31 @@ TEST_CASE("activations: bad options, shapes and types are refused by name and li
   REQUIRE_THROWS_WITH(relu(in({2}, DType::int64)),
                       contains("activation_test.cc:") && contains("relu: the input is int64"));
 }
+
+TEST_CASE("activate: each name gives its function with default options") {
+  using A = Activation;
+  const std::pair<A, std::function<Var(const Var&)>> all[] = {
+      {A::relu, [](const Var& x) { return relu(x); }},
+      {A::leaky_relu, [](const Var& x) { return leaky_relu(x); }},
+      {A::elu, [](const Var& x) { return elu(x); }},
+      {A::selu, [](const Var& x) { return selu(x); }},
+      {A::gelu, [](const Var& x) { return gelu(x); }},
+      {A::silu, [](const Var& x) { return silu(x); }},
+      {A::mish, [](const Var& x) { return mish(x); }},
+      {A::softplus, [](const Var& x) { return softplus(x); }},
+      {A::sigmoid, [](const Var& x) { return sigmoid(x); }},
+      {A::tanh, [](const Var& x) { return tanh(x); }},
+      {A::hardswish, [](const Var& x) { return hardswish(x); }},
+      {A::hardsigmoid, [](const Var& x) { return hardsigmoid(x); }},
+  };
+  for (const auto& [name, f] : all)
+    for (double x : {-2.0, -0.5, 0.0, 0.75, 3.5})
+      REQUIRE(at(x, [name = name](const Var& v) { return activate(v, name); }) == at(x, f));
+
+  Context context{{.threads = 1}};
+  Tape tape{context};
+  const Var x = tape.variable(context.full({2}, -1));
+  REQUIRE(activate(x, A::none).node() == x.node());
+  REQUIRE_THROWS_WITH(activate(x, static_cast<A>(99)),
+                      contains("activation_test.cc:") && contains("activate: 99 names no activation"));
+}
