@@ -22,8 +22,10 @@ struct Pointwise {
 
 }  // namespace detail
 
+// Behind a layer that takes a tail, Sequential computes both in one pass. The others are passes of their own anyway.
 struct Relu : detail::Pointwise<ActivationOptions> {
   explicit Relu(ActivationOptions options = {}) : Pointwise(options) {}
+  static constexpr Activation activation() { return Activation::relu; }
   Var operator()(const Var& x) const { return relu(x, options.where); }
 };
 

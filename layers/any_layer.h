@@ -16,7 +16,10 @@ class LayerValue {
   virtual ~LayerValue() = default;
 
   virtual std::unique_ptr<LayerValue> clone() const = 0;
-  virtual Var forward(const Var& x, Mode mode) = 0;
+  virtual Var forward(const Var& x, Mode mode, const Tail& tail) = 0;
+  virtual bool takes_activation() const = 0;
+  virtual bool takes_residual() const = 0;
+  virtual Activation activation() const = 0;
   virtual Flow build(Builder& builder, const Flow& in) = 0;
   virtual void visit(std::string_view name, Visitor& visitor) = 0;
   virtual std::string_view describe() const = 0;  // "Linear"
@@ -43,7 +46,11 @@ class AnyLayer {
     return *this;
   }
 
-  Var operator()(const Var& x, Mode mode) const { return value_->forward(x, mode); }
+  Var operator()(const Var& x, Mode mode, const Tail& tail = {}) const { return value_->forward(x, mode, tail); }
+  // See layer.h.
+  bool takes_activation() const { return value_->takes_activation(); }
+  bool takes_residual() const { return value_->takes_residual(); }
+  Activation activation() const { return value_->activation(); }
   Flow build(Builder& builder, const Flow& in) const { return value_->build(builder, in); }
   // Visits the layer within under `name`; without a name, as itself.
   void visit(std::string_view name, Visitor& visitor) const { value_->visit(name, visitor); }
@@ -70,7 +77,10 @@ class AnyLayer {
     explicit Held(L&& layer) : layer_(std::move(layer)) {}
 
     std::unique_ptr<LayerValue> clone() const override { return std::make_unique<Held>(layer_); }
-    Var forward(const Var& x, Mode mode) override { return apply(layer_, x, mode); }
+    Var forward(const Var& x, Mode mode, const Tail& tail) override { return apply(layer_, x, mode, tail); }
+    bool takes_activation() const override { return tapestry::takes_activation(layer_); }
+    bool takes_residual() const override { return tapestry::takes_residual(layer_); }
+    Activation activation() const override { return activation_of(layer_); }
     Flow build(Builder& builder, const Flow& in) override { return builder(layer_, in); }
     void visit(std::string_view name, Visitor& visitor) override { visitor(name, layer_); }
     std::string_view describe() const override { return detail::type_name<L>(); }

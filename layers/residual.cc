@@ -36,11 +36,12 @@ Cost Residual::cost(const Shape&, const Shape& out) const {
   return {elements, elements * sizeof(float)};
 }
 
-Var Residual::operator()(const Var& x, Mode mode) const {
+Var Residual::operator()(const Var& x, Mode mode, const Tail& tail) const {
   const Var shortcut = projection ? (*projection)(x, mode) : x;
+  if (body.takes_residual()) return body(x, mode, {.activation = tail.activation, .residual = shortcut});
   const Var y = body(x, mode);
   require_equal(y.shape(), shortcut.shape(), projection.has_value(), options.where);
-  return Operand(shortcut, options.where.source) + Operand(y, options.where.source);
+  return finish(Operand(shortcut, options.where.source) + Operand(y, options.where.source), tail);
 }
 
 }  // namespace tapestry

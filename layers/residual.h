@@ -26,7 +26,9 @@ class Residual {
   void visit(Visitor& v) const;
   Flow build(Builder& b, const Flow& in) const;
   Cost cost(const Shape& in, const Shape& out) const;  // of the sum alone
-  Var operator()(const Var& x, Mode mode) const;
+  // A body that can adds the shortcut, and applies the activation behind it, in its own pass.
+  Var operator()(const Var& x, Mode mode, const Tail& tail = {}) const;
+  bool takes_activation() const { return body.takes_residual() && body.takes_activation(); }
 };
 
 }  // namespace tapestry

@@ -65,11 +65,18 @@ void Sequential::visit(Visitor& v) const {
   for (std::size_t i = 0; i < layers_.size(); ++i) layers_[i].visit(fmt::format("{}", i), v);
 }
 
-Var Sequential::operator()(const Var& x, Mode mode) const {
+Var Sequential::operator()(const Var& x, Mode mode, const Tail& tail) const {
   if (layers_.empty()) throw ArgumentError("the model has no layers: nothing was added, or it was moved from");
   Var y = x;
-  for (const AnyLayer& layer : layers_) y = layer(y, mode);
-  return y;
+  for (std::size_t i = 0; i < layers_.size(); ++i) {
+    const AnyLayer& layer = layers_[i];
+    if (i + 1 == layers_.size()) return layer(y, mode, tail);
+    const Activation next = layers_[i + 1].activation();
+    const bool fused = next != Activation::none && layer.takes_activation();
+    y = fused ? layer(y, mode, {.activation = next}) : layer(y, mode);
+    if (fused) ++i;
+  }
+  return finish(y, tail);
 }
 
 const AnyLayer& Sequential::operator[](std::size_t index) const {

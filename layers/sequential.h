@@ -35,8 +35,11 @@ class Sequential {
   void build(Context& context, const Shape& input, DType dtype = DType::float32) { build_from(context, input, dtype); }
   bool built() const { return built_; }
 
-  // The output of the last layer. ArgumentError, from the first layer that needs it, before the model is built.
-  Var operator()(const Var& x, Mode mode) const;
+  // The output of the last layer. A layer that can computes the Relu behind it in its own pass; names, numbers and
+  // values are those of the two. ArgumentError, from the first layer that needs it, before the model is built.
+  Var operator()(const Var& x, Mode mode, const Tail& tail = {}) const;
+  bool takes_activation() const { return !layers_.empty() && layers_.back().takes_activation(); }
+  bool takes_residual() const { return !layers_.empty() && layers_.back().takes_residual(); }
 
   std::size_t size() const { return layers_.size(); }
   const AnyLayer& operator[](std::size_t index) const;  // ArgumentError past the end
