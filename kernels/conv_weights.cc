@@ -1,15 +1,238 @@
+#include <algorithm>
 #include <span>
 
+#include "kernels/conv_weights_plan.h"
 #include "kernels/matrix_unit.h"
-#include "kernels/reference.h"
+#include "kernels/reduce.h"
 
-namespace tapestry::kernels::fma {
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/conv_weights.cc"
+#include "kernels/highway.h"
+//
+#include "kernels/conv_weights_tile-inl.h"
+#include "kernels/pack-inl.h"
 
-void conv_backward_weights(const Device&, const ConvDims& d, const float* x, const float* dy, float* dweight,
-                           float* dbias) {
-  reference::conv_backward_weights(d, std::span(x, d.x_size()), std::span(dy, d.y_size()),
-                                   std::span(dweight, dweight == nullptr ? 0 : d.weight_size()),
-                                   std::span(dbias, dbias == nullptr ? 0 : d.out_channels));
+// The gradient is a product x^T dy for each tap, whose tiles read both matrices where they are. What a tap would find
+// in the padding is left out of its runs of pixels; with few channels, where a tile spans taps, x is copied with its
+// padding first. Sums are made of those over blocks of pixels (256 at most), and these of chunks that are merged in
+// order, so that the error of a long sum stays near that of a short one.
+
+HWY_BEFORE_NAMESPACE();
+namespace tapestry::kernels::HWY_NAMESPACE {
+
+std::size_t WeightPanelWidth() { return kVectors * hn::Lanes(kTag); }
+
+// The positions of y along an axis that a tap joins to positions inside x: [first, second).
+inline std::pair<std::size_t, std::size_t> ValidPositions(const ConvDims& d, std::size_t axis, std::size_t tap) {
+  const auto positions_below = [&](std::size_t end) {  // how many p have p stride + tap dilation < end
+    const std::size_t start = tap * d.dilation[axis];
+    return end <= start ? 0 : std::min(d.out[axis], (end - start + d.stride[axis] - 1) / d.stride[axis]);
+  };
+  return {positions_below(d.pad[axis]), positions_below(d.pad[axis] + d.in[axis])};
 }
 
-}  // namespace tapestry::kernels::fma
+// The runs of the pixels [begin, end) that a tap joins to x; returns their number.
+HWY_INLINE std::size_t FindRuns(const ConvDims& d, const float* x, ConvDims::Axes tap, std::size_t begin,
+                                std::size_t end, PixelRun* runs) {
+  const auto [first, last] = ValidPositions(d, 2, tap[2]);
+  const std::size_t step = d.stride[2] * d.in_channels, row = begin / d.out[2];
+  ConvDims::Axes p{row / d.out[1] % d.out[0], row % d.out[1], begin % d.out[2]};
+  std::size_t n = row / d.out[1] / d.out[0], count = 0;
+  for (std::size_t pixel = begin; pixel < end;) {
+    const std::size_t row_end = std::min(d.out[2], p[2] + (end - pixel));
+    const std::size_t from = std::max(p[2], first), to = std::min(row_end, last);
+    const std::size_t q0 = p[0] * d.stride[0] + tap[0] * d.dilation[0] - d.pad[0];  // wraps where it is negative
+    const std::size_t q1 = p[1] * d.stride[1] + tap[1] * d.dilation[1] - d.pad[1];
+    if (from < to && q0 < d.in[0] && q1 < d.in[1]) {
+      const std::size_t q2 = from * d.stride[2] + tap[2] * d.dilation[2] - d.pad[2];
+      const PixelRun run{.x = x + (((n * d.in[0] + q0) * d.in[1] + q1) * d.in[2] + q2) * d.in_channels,
+                         .pixel = pixel - begin + (from - p[2]),
+                         .count = to - from};
+      PixelRun* before = count == 0 ? nullptr : runs + count - 1;
+      if (before != nullptr && before->pixel + before->count == run.pixel && before->x + before->count * step == run.x)
+        before->count += run.count;
+      else
+        runs[count++] = run;
+    }
+    pixel += row_end - p[2];
+    p[2] = 0;
+    if (++p[1] == d.out[1]) {
+      p[1] = 0;
+      if (++p[0] == d.out[0]) p[0] = 0, ++n;
+    }
+  }
+  return count;
+}
+
+// All tiles of one tap (of all taps, where the plan gathers) and one panel, over the pixels of one block.
+HWY_INLINE void WeightTilesOf(std::size_t rows, bool narrow, WeightTileArgs t, PixelRun* runs) {
+  const std::size_t most = MaxWeightRows(narrow), tiles = (rows + most - 1) / most;
+  float* dweight = t.dweight;
+  const std::ptrdiff_t* offsets = t.offsets;
+  for (std::size_t tile = 0; tile < tiles; ++tile) {
+    const std::size_t begin = rows * tile / tiles, end = rows * (tile + 1) / tiles;
+    t.dweight = dweight + begin * t.stride_out;
+    if (offsets != nullptr) t.offsets = offsets + begin;
+    WeightTileFor(end - begin, narrow, offsets != nullptr)(t);
+    for (std::size_t i = 0; i < t.run_count && offsets == nullptr; ++i) runs[i].x += end - begin;
+  }
+}
+
+void WeightsOfTask(const WeightsInputs& in, const WeightsTask& task, bool add, float* dweight, float* packed) {
+  const ConvDims& d = in.d;
+  const std::size_t lanes = hn::Lanes(kTag), inputs = d.in_channels / d.groups, outputs = d.out_channels / d.groups;
+  PixelRun runs[WeightsPlan::kBlock];
+  for (std::size_t begin = task.pixel; begin < task.pixel_end; begin += in.plan.block) {
+    const std::size_t end = std::min(begin + in.plan.block, task.pixel_end);
+    for (std::size_t panel = task.panel; panel < task.panel_end; ++panel) {
+      const std::size_t group = panel / in.plan.panels_of_group;
+      const std::size_t in_group = panel % in.plan.panels_of_group * WeightPanelWidth();
+      const std::size_t column = group * outputs + in_group, columns = std::min(WeightPanelWidth(), outputs - in_group);
+      const bool narrow = columns <= lanes;
+      const std::size_t width = narrow ? lanes : kVectors * lanes;
+      WeightTileArgs t{.runs = runs,
+                       .run_count = 0,
+                       .offsets = in.offsets,
+                       .stride_x = d.stride[2] * d.in_channels,
+                       .dy = in.dy + begin * d.out_channels + column,
+                       .stride_dy = d.out_channels,
+                       .add = add || begin != task.pixel,
+                       .dweight = dweight + column,
+                       .stride_out = d.out_channels,
+                       .columns = columns};
+      if (columns != width || (d.out_channels != width && in.plan.rows > 2 * MaxWeightRows(narrow))) {
+        PackB(t.dy, d.out_channels, false, end - begin, columns, width, packed);
+        t.dy = packed;
+        t.stride_dy = width;
+      }
+      const float* x = in.x + group * inputs;
+      for (std::size_t tap = task.tap; tap < task.tap_end; ++tap) {
+        const ConvDims::Axes at{tap / d.kernel[2] / d.kernel[1], tap / d.kernel[2] % d.kernel[1], tap % d.kernel[2]};
+        t.run_count = FindRuns(d, x, at, begin, end, runs);
+        t.dweight = dweight + tap * inputs * d.out_channels + column;
+        WeightTilesOf(in.offsets == nullptr ? inputs : in.plan.rows, narrow, t, runs);
+      }
+    }
+  }
+}
+
+// to[i] += from[i] + from[size + i] + ..., `chunks` terms, for i in [begin, end).
+void MergeChunks(const float* from, std::size_t size, std::size_t chunks, std::size_t begin, std::size_t end,
+                 float* to) {
+  for_lanes(kTag, end - begin, [&](std::size_t i, auto lanes) HWY_ATTR {
+    V sum = load(kTag, from + begin + i, lanes);
+    for (std::size_t c = 1; c < chunks; ++c) sum = hn::Add(sum, load(kTag, from + c * size + begin + i, lanes));
+    store(hn::Add(load(kTag, to + begin + i, lanes), sum), kTag, to + begin + i, lanes);
+  });
+}
+
+}  // namespace tapestry::kernels::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace tapestry::kernels {
+
+HWY_EXPORT(WeightPanelWidth);
+HWY_EXPORT(WeightsOfTask);
+HWY_EXPORT(MergeChunks);
+
+namespace {
+
+// The same convolution without padding, of an x that has zeros where the padding was and ends with the last tap.
+ConvDims without_padding(ConvDims d) {
+  for (std::size_t axis = 0; axis < 3; ++axis) {
+    const std::size_t reach = (d.out[axis] - 1) * d.stride[axis] + (d.kernel[axis] - 1) * d.dilation[axis] + 1;
+    if (d.pad[axis] != 0 || reach > d.in[axis]) d.in[axis] = reach;
+    d.pad[axis] = 0;
+  }
+  return d;
+}
+
+// Copies x of `d` to the x of without_padding(d).
+void copy_padded(const Device& device, const ConvDims& d, const ConvDims& padded, const float* x, float* to) {
+  const std::size_t width = padded.in[2] * d.in_channels, before = d.pad[2] * d.in_channels;
+  const std::size_t some = std::min(d.in[2] * d.in_channels, width - std::min(width, before));
+  const std::size_t rows = d.batch * padded.in[0] * padded.in[1];
+  parallel_for(device.pool, rows, kGrain / width + 1, [&](std::size_t begin, std::size_t end) {
+    for (std::size_t row = begin; row < end; ++row) {
+      const std::size_t q0 = row / padded.in[1] % padded.in[0] - d.pad[0], q1 = row % padded.in[1] - d.pad[1];
+      const std::size_t n = row / padded.in[1] / padded.in[0];
+      float* line = to + row * width;
+      if (q0 >= d.in[0] || q1 >= d.in[1] || some == 0) {
+        std::fill(line, line + width, 0.0f);
+        continue;
+      }
+      std::fill(line, line + before, 0.0f);
+      std::copy_n(x + ((n * d.in[0] + q0) * d.in[1] + q1) * d.in[2] * d.in_channels, some, line + before);
+      std::fill(line + before + some, line + width, 0.0f);
+    }
+  });
+}
+
+// Where the rows of the gradient (taps by channels of a group) find their x, from the x of the first tap.
+void fill_offsets(const ConvDims& d, std::ptrdiff_t* offsets) {
+  for (std::size_t tap = 0; tap < d.taps(); ++tap) {
+    const std::size_t t0 = tap / d.kernel[2] / d.kernel[1], t1 = tap / d.kernel[2] % d.kernel[1];
+    const std::size_t q1 = (t0 * d.dilation[0] * d.in[1]) + t1 * d.dilation[1];
+    const std::size_t pixel = q1 * d.in[2] + tap % d.kernel[2] * d.dilation[2];
+    for (std::size_t c = 0; c < d.in_channels / d.groups; ++c)
+      *offsets++ = static_cast<std::ptrdiff_t>(pixel * d.in_channels + c);
+  }
+}
+
+void weight_gradient(const Device& device, const ConvDims& d, const WeightsPlan& plan, const float* x, const float* dy,
+                     const std::ptrdiff_t* offsets, float* dweight) {
+  const std::size_t size = d.weight_size(), blocks = (plan.pixels + plan.block - 1) / plan.block;
+  const std::size_t taps = plan.gather ? 1 : d.taps(), width = TAPESTRY_CALL(device.target, WeightPanelWidth)();
+  const bool merge = plan.chunks > 1;
+  const Block partial = device.arena.allocate(merge ? plan.chunks * size * sizeof(float) : 0);
+  float* sums = merge ? reinterpret_cast<float*>(partial.data()) : dweight;
+  const auto task = [&](std::size_t number) {
+    const std::size_t panel = number % plan.panel_parts, tap = number / plan.panel_parts % plan.tap_parts;
+    const std::size_t chunk = number / plan.panel_parts / plan.tap_parts;
+    const Block packed = device.arena.allocate(plan.block * width * sizeof(float));
+    TAPESTRY_CALL(device.target, WeightsOfTask)
+    ({.d = d, .plan = plan, .x = x, .dy = dy, .offsets = offsets},
+     {.panel = plan.panels * panel / plan.panel_parts,
+      .panel_end = plan.panels * (panel + 1) / plan.panel_parts,
+      .tap = taps * tap / plan.tap_parts,
+      .tap_end = taps * (tap + 1) / plan.tap_parts,
+      .pixel = blocks * chunk / plan.chunks * plan.block,
+      .pixel_end = std::min(plan.pixels, blocks * (chunk + 1) / plan.chunks * plan.block)},
+     !merge, sums + (merge ? chunk * size : 0), reinterpret_cast<float*>(packed.data()));
+  };
+  if (plan.pixels * size < 8 * kGrain)
+    for (std::size_t number = 0; number < plan.tasks(); ++number) task(number);
+  else
+    device.pool.run(plan.tasks(), task);
+  if (!merge) return;
+  parallel_for(device.pool, size, kGrain / plan.chunks, [&](std::size_t begin, std::size_t end) {
+    TAPESTRY_CALL(device.target, MergeChunks)(sums, size, plan.chunks, begin, end, dweight);
+  });
+}
+
+}  // namespace
+
+namespace fma {
+
+void conv_backward_weights(const Device& device, const ConvDims& d, const float* x, const float* dy, float* dweight,
+                           float* dbias) {
+  const std::size_t pixels = d.y_size() / d.out_channels;
+  if (dbias != nullptr)
+    sum_rows(device, pixels, d.out_channels, std::span(dy, d.y_size()), std::span(dbias, d.out_channels), true);
+  if (dweight == nullptr) return;
+  const WeightsPlan plan(d, TAPESTRY_CALL(device.target, WeightPanelWidth)());
+  if (!plan.gather) return weight_gradient(device, d, plan, x, dy, nullptr, dweight);
+  const ConvDims padded = without_padding(d);
+  const bool copy = padded.in != d.in || padded.pad != d.pad;
+  const Block block = device.arena.allocate(copy ? padded.x_size() * sizeof(float) : 0);
+  if (copy) copy_padded(device, d, padded, x, reinterpret_cast<float*>(block.data()));
+  const Block table = device.arena.allocate(plan.rows * sizeof(std::ptrdiff_t));
+  fill_offsets(padded, reinterpret_cast<std::ptrdiff_t*>(table.data()));
+  weight_gradient(device, padded, plan, copy ? reinterpret_cast<const float*>(block.data()) : x, dy,
+                  reinterpret_cast<const std::ptrdiff_t*>(table.data()), dweight);
+}
+
+}  // namespace fma
+}  // namespace tapestry::kernels
+#endif

@@ -1,0 +1,69 @@
+// How the gradient of a convolution's weight is cut into tasks and blocks, as a function of the shape alone; not part
+// of the public interface.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+
+#include "kernels/dims.h"
+
+namespace tapestry::kernels {
+
+// Neighbouring pixels of y in one row, and where a tap puts the first of them in x.
+struct PixelRun {
+  const float* x;
+  std::size_t pixel, count;  // the first pixel, counted from that of the block
+};
+
+// The gradient is a matrix of taps x channels by outputs. A task owns some of its panels of columns for some taps and a
+// chunk of the pixels, which it takes block by block: the rows of dy of a block and a panel stay in L1 while all tiles
+// run over them.
+struct WeightsPlan {
+  static constexpr std::size_t kBlock = 256;         // pixels, at most
+  static constexpr std::size_t kSlice = 128 * 1024;  // elements of the gradient that a task visits for each block
+  static constexpr std::size_t kTasks = 16;          // wanted
+  static constexpr std::size_t kChunk = 2048;        // pixels of a chunk, at least
+  static constexpr std::size_t kGatherBelow = 8;     // channels of a group
+
+  WeightsPlan(const ConvDims& d, std::size_t width)
+      : gather(d.in_channels / d.groups < kGatherBelow),
+        rows(d.taps() * (d.in_channels / d.groups)),
+        pixels(d.batch * d.out[0] * d.out[1] * d.out[2]),
+        panels_of_group((d.out_channels / d.groups + width - 1) / width),
+        panels(d.groups * panels_of_group) {
+    const std::size_t taps = gather ? 1 : d.taps();
+    block = d.out[2] <= kBlock ? kBlock / d.out[2] * d.out[2] : kBlock;
+    panels_of_task = std::clamp<std::size_t>(kSlice / (rows * width), 1, panels);
+    taps_of_task = std::clamp<std::size_t>(kSlice / (rows / taps * width), 1, taps);
+    const std::size_t most = std::max<std::size_t>(1, pixels / kChunk);
+    while (owners(taps) * most < kTasks && panels_of_task > 1) panels_of_task = (panels_of_task + 1) / 2;
+    while (owners(taps) * most < kTasks && taps_of_task > 1) taps_of_task = (taps_of_task + 1) / 2;
+    tap_parts = (taps + taps_of_task - 1) / taps_of_task;
+    panel_parts = (panels + panels_of_task - 1) / panels_of_task;
+    chunks = std::min(most, (kTasks + tap_parts * panel_parts - 1) / (tap_parts * panel_parts));
+  }
+  std::size_t owners(std::size_t taps) const {
+    return (taps + taps_of_task - 1) / taps_of_task * ((panels + panels_of_task - 1) / panels_of_task);
+  }
+  std::size_t tasks() const { return tap_parts * panel_parts * chunks; }
+
+  bool gather;  // few channels: the rows of a tile run over taps and channels, through a table of offsets
+  std::size_t rows, pixels, panels_of_group, panels;
+  std::size_t block, panels_of_task, taps_of_task, tap_parts, panel_parts, chunks;
+};
+
+// A task: panels [panel, panel_end) of taps [tap, tap_end), over pixels [pixel, pixel_end).
+struct WeightsTask {
+  std::size_t panel, panel_end, tap, tap_end, pixel, pixel_end;
+};
+
+// What all tasks share.
+struct WeightsInputs {
+  const ConvDims& d;
+  const WeightsPlan& plan;
+  const float* x;
+  const float* dy;
+  const std::ptrdiff_t* offsets;  // of all rows, where the plan gathers
+};
+
+}  // namespace tapestry::kernels

@@ -1,0 +1,93 @@
+// The innermost part of the gradient of a convolution's weight: a tile of it in registers. Included once for each
+// target.
+
+#if defined(TAPESTRY_KERNELS_CONV_WEIGHTS_TILE_INL_H) == defined(HWY_TARGET_TOGGLE)
+#ifdef TAPESTRY_KERNELS_CONV_WEIGHTS_TILE_INL_H
+#undef TAPESTRY_KERNELS_CONV_WEIGHTS_TILE_INL_H
+#else
+#define TAPESTRY_KERNELS_CONV_WEIGHTS_TILE_INL_H
+#endif
+
+#include <array>
+#include <cstddef>
+#include <utility>
+
+#include "kernels/conv_weights_plan.h"
+#include "kernels/register_tile-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace tapestry::kernels::HWY_NAMESPACE {
+
+// dweight[row m, columns] (+)= the sum over the pixels of all runs of x[pixel, row m] dy[pixel, columns].
+struct WeightTileArgs {
+  const PixelRun* runs;
+  std::size_t run_count;
+  const std::ptrdiff_t* offsets;  // of the rows from a pixel of x; nullptr: rows are neighbours
+  std::size_t stride_x;           // from pixel to pixel
+  const float* dy;                // of the first pixel of the block
+  std::size_t stride_dy;
+  bool add;
+  float* dweight;
+  std::size_t stride_out, columns;
+};
+
+// MR rows by NR vectors. The sums of a block start from zero, so that long sums are made of short ones.
+template <std::size_t MR, std::size_t NR, bool kOffsets>
+void WeightTile(const WeightTileArgs& t) {
+  const std::size_t lanes = hn::Lanes(kTag);
+  V acc[MR][NR];
+#pragma GCC unroll 32
+  for (std::size_t m = 0; m < MR; ++m)
+#pragma GCC unroll 2
+    for (std::size_t n = 0; n < NR; ++n) acc[m][n] = hn::Zero(kTag);
+  std::ptrdiff_t offsets[MR];
+#pragma GCC unroll 32
+  for (std::size_t m = 0; m < MR; ++m) offsets[m] = kOffsets ? t.offsets[m] : static_cast<std::ptrdiff_t>(m);
+  for (const PixelRun* run = t.runs; run != t.runs + t.run_count; ++run) {
+    const float* x = run->x;
+    const float* dy = t.dy + run->pixel * t.stride_dy;
+    for (std::size_t left = run->count; left != 0; --left, x += t.stride_x, dy += t.stride_dy) {
+      V vy[NR];
+#pragma GCC unroll 2
+      for (std::size_t n = 0; n < NR; ++n) vy[n] = hn::LoadU(kTag, dy + n * lanes);
+#pragma GCC unroll 32
+      for (std::size_t m = 0; m < MR; ++m) {
+        const V vx = hn::Set(kTag, x[kOffsets ? offsets[m] : static_cast<std::ptrdiff_t>(m)]);
+#pragma GCC unroll 2
+        for (std::size_t n = 0; n < NR; ++n) acc[m][n] = hn::MulAdd(vx, vy[n], acc[m][n]);
+      }
+    }
+  }
+#pragma GCC unroll 32
+  for (std::size_t m = 0; m < MR; ++m)
+#pragma GCC unroll 2
+    for (std::size_t n = 0; n < NR; ++n) {
+      float* to = t.dweight + m * t.stride_out + n * lanes;
+      const std::size_t left = t.columns - n * lanes;
+      StoreSome(t.add ? hn::Add(acc[m][n], LoadSome(to, left)) : acc[m][n], to, left);
+    }
+}
+
+using WeightTileFunction = void (*)(const WeightTileArgs&);
+
+template <std::size_t NR, bool kOffsets, std::size_t... R>
+constexpr std::array<WeightTileFunction, sizeof...(R)> WeightTiles(std::index_sequence<R...>) {
+  return {WeightTile<R + 1, NR, kOffsets>...};
+}
+
+// The most rows of a tile that is one or two vectors wide.
+HWY_INLINE std::size_t MaxWeightRows(bool narrow) { return narrow ? 2 * kRows : kRows; }
+
+inline WeightTileFunction WeightTileFor(std::size_t rows, bool narrow, bool offsets) {
+  static constexpr auto wide = WeightTiles<2, false>(std::make_index_sequence<kRows>{});
+  static constexpr auto wide_offsets = WeightTiles<2, true>(std::make_index_sequence<kRows>{});
+  static constexpr auto single = WeightTiles<1, false>(std::make_index_sequence<2 * kRows>{});
+  static constexpr auto single_offsets = WeightTiles<1, true>(std::make_index_sequence<2 * kRows>{});
+  if (narrow) return offsets ? single_offsets[rows - 1] : single[rows - 1];
+  return offsets ? wide_offsets[rows - 1] : wide[rows - 1];
+}
+
+}  // namespace tapestry::kernels::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#endif
