@@ -16,6 +16,7 @@ namespace tapestry {
 enum class FileLayout : std::uint8_t {
   as_is,   // as in memory
   linear,  // [in, out] in memory, [out, in] in files
+  conv,    // [kernel..., inner, outer] in memory, [outer, inner, kernel...] in files
 };
 
 namespace detail {

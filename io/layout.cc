@@ -13,6 +13,9 @@ Order file_order(int rank, FileLayout layout) {
   Order order{0, 1, 2, 3, 4, 5};
   if (layout == FileLayout::linear && rank >= 2)
     std::swap(order[static_cast<std::size_t>(rank - 2)], order[static_cast<std::size_t>(rank - 1)]);
+  if (layout == FileLayout::conv && rank >= 2)
+    for (int axis = 0; axis < rank; ++axis)
+      order[static_cast<std::size_t>(axis)] = axis < 2 ? rank - 1 - axis : axis - 2;
   return order;
 }
 

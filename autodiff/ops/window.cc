@@ -33,9 +33,16 @@ void check_sizes(const char* op, const char* option, int rank, const Window::Axe
                           fmt::format("{} must be in [{}, {}]; it is {}", option, least, kMost, describe(rank, sizes)));
 }
 
-void pad_same(const char* op, Window& window, const Location& where) {
+void check_window(const char* op, const Window& window, const Location& where) {
   check_sizes(op, "kernel", window.rank, window.kernel, 1, where);
+  check_sizes(op, "stride", window.rank, window.stride, 1, where);
   check_sizes(op, "dilation", window.rank, window.dilation, 1, where);
+  check_sizes(op, "padding", window.rank, window.before, 0, where);
+  check_sizes(op, "padding", window.rank, window.after, 0, where);
+}
+
+void pad_same(const char* op, Window& window, const Location& where) {
+  check_window(op, window, where);
   for (std::size_t axis = 0; axis < 3; ++axis) {
     if (window.stride[axis] != 1)
       fail<ArgumentError>(
@@ -47,11 +54,7 @@ void pad_same(const char* op, Window& window, const Location& where) {
 }
 
 void set_output_sizes(const char* op, Window& window, const Location& where, bool ceil) {
-  check_sizes(op, "kernel", window.rank, window.kernel, 1, where);
-  check_sizes(op, "stride", window.rank, window.stride, 1, where);
-  check_sizes(op, "dilation", window.rank, window.dilation, 1, where);
-  check_sizes(op, "padding", window.rank, window.before, 0, where);
-  check_sizes(op, "padding", window.rank, window.after, 0, where);
+  check_window(op, window, where);
   for (std::size_t axis = 0; axis < 3; ++axis) {
     const std::int64_t stride = window.stride[axis],
                        padded = window.in[axis] + window.before[axis] + window.after[axis];
@@ -66,6 +69,26 @@ void set_output_sizes(const char* op, Window& window, const Location& where, boo
     std::int64_t& out = window.out[axis];
     out = (free + (ceil ? stride - 1 : 0)) / stride + 1;
     if (ceil && (out - 1) * stride >= window.in[axis] + window.before[axis]) --out;
+  }
+}
+
+void set_transposed_sizes(const char* op, Window& window, const Window::Axes& output_padding, const Location& where) {
+  check_window(op, window, where);
+  check_sizes(op, "output_padding", window.rank, output_padding, 0, where);
+  check_sizes(op, "the size of the input", window.rank, window.in, 1, where);
+  for (std::size_t axis = 0; axis < 3; ++axis) {
+    if (output_padding[axis] >= std::max(window.stride[axis], window.dilation[axis]))
+      fail<ArgumentError>(where, op,
+                          fmt::format("output_padding {} must be smaller than stride {} or dilation {}",
+                                      describe(window.rank, output_padding), describe(window.rank, window.stride),
+                                      describe(window.rank, window.dilation)));
+    window.out[axis] = (window.in[axis] - 1) * window.stride[axis] - 2 * window.before[axis] +
+                       window.dilation[axis] * (window.kernel[axis] - 1) + output_padding[axis] + 1;
+    if (window.out[axis] < 1)
+      fail<ShapeError>(where, op,
+                       fmt::format("padding {} leaves nothing of the input {} with the kernel {} and stride {}",
+                                   describe(window.rank, window.before), describe(window.rank, window.in),
+                                   describe(window.rank, window.kernel), describe(window.rank, window.stride)));
   }
 }
 

@@ -65,6 +65,9 @@ Window::Axes spatial_sizes(const char* op, int rank, const Shape& x, const Locat
 void check_sizes(const char* op, const char* option, int rank, const Window::Axes& sizes, std::int64_t least,
                  const Location& where);
 
+// The same for all numbers of a window, each by its name.
+void check_window(const char* op, const Window& window, const Location& where);
+
 // Sets before and after to what Padding::same needs. ArgumentError for a stride other than 1, as in PyTorch.
 void pad_same(const char* op, Window& window, const Location& where);
 
@@ -72,6 +75,11 @@ void pad_same(const char* op, Window& window, const Location& where);
 // drops a window that would start behind the input and the padding before it (torch.nn.MaxPool2d). ArgumentError for
 // numbers out of range, ShapeError where the kernel is larger than the padded input.
 void set_output_sizes(const char* op, Window& window, const Location& where, bool ceil = false);
+
+// Sets out to (in - 1) stride - 2 before + dilation (kernel - 1) + output_padding + 1 on each axis: the sizes of which
+// a convolution makes `in`. ArgumentError for numbers out of range (output_padding must be below stride or dilation),
+// ShapeError where nothing is left.
+void set_transposed_sizes(const char* op, Window& window, const Window::Axes& output_padding, const Location& where);
 
 // [N, out, C] for x [N, in, C'] with its channels replaced. ShapeError when that are too many elements.
 Shape output_shape(const char* op, const Shape& x, const Window& window, std::int64_t channels, const Location& where);

@@ -120,8 +120,9 @@ TEST_CASE("io: a shared tensor is written once, and its other names may be in th
 
 TEST_CASE("io: layouts are undone by loading") {
   Context context{{.threads = 1}};
-  for (const Shape& shape : {Shape{}, Shape{7}, Shape{3, 5}, Shape{1, 4}, Shape{0, 3}, Shape{2, 3, 5}})
-    for (FileLayout layout : {FileLayout::as_is, FileLayout::linear})
+  for (const Shape& shape : {Shape{}, Shape{7}, Shape{3, 5}, Shape{1, 4}, Shape{0, 3}, Shape{2, 3, 5},
+                             Shape{3, 2, 4, 5}, Shape{2, 3, 2, 4, 5}})
+    for (FileLayout layout : {FileLayout::as_is, FileLayout::linear, FileLayout::conv})
       for (DType dtype : {DType::float32, DType::float64}) {
         const Tensor tensor = context.uniform(shape, -1, 1, 1, dtype);
         const Tensor file = io::to_file(tensor, layout);
