@@ -1,18 +1,201 @@
-#include <span>
+#include <algorithm>
+#include <array>
 
+#include "kernels/conv_plan.h"
 #include "kernels/matrix_unit.h"
-#include "kernels/reference.h"
 
-namespace tapestry::kernels::fma {
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/conv_forward.cc"
+#include "kernels/highway.h"
+//
+#include "kernels/conv_tile-inl.h"
+#include "kernels/pack-inl.h"
 
-void conv_forward(const Device&, const ConvDims& d, const float* x, const float* weight, const float* bias, float* y) {
-  reference::conv_forward(d, std::span(x, d.x_size()), std::span(weight, d.weight_size()),
-                          std::span(bias, bias == nullptr ? 0 : d.out_channels), std::span(y, d.y_size()));
+HWY_BEFORE_NAMESPACE();
+namespace tapestry::kernels::HWY_NAMESPACE {
+
+std::size_t WidthOf(std::size_t columns) {
+  const std::size_t lanes = hn::Lanes(kTag);
+  return columns <= lanes ? lanes : kVectors * lanes;
 }
 
-void conv_backward_data(const Device&, const ConvDims& d, const float* weight, const float* dy, float* dx) {
-  reference::conv_backward_data(d, std::span(weight, d.weight_size()), std::span(dy, d.y_size()),
-                                std::span(dx, d.x_size()));
+// Panel `number` of all groups: its rows are the inputs of a sum, in order.
+void PackWeights(const ConvJob& job, std::size_t number, const float* weight, float* to) {
+  const Correlation& c = job.c;
+  const std::size_t group = number / job.panels, column = number % job.panels * job.panel_width;
+  const std::size_t columns = std::min(job.panel_width, c.columns - column), width = WidthOf(columns);
+  const std::size_t stride = c.groups * (c.transposed ? c.channels : c.columns);
+  const std::size_t first = c.transposed ? column * stride + group * c.channels : group * c.columns + column;
+  const auto tap = [&](std::size_t axis, std::size_t j) {
+    return static_cast<std::size_t>(c.axes[axis].weight_tap +
+                                    static_cast<std::ptrdiff_t>(j) * c.axes[axis].weight_step);
+  };
+  for (std::size_t j0 = 0; j0 < c.axes[1].taps; ++j0)
+    for (std::size_t j1 = 0; j1 < c.axes[2].taps; ++j1)
+      for (std::size_t j2 = 0; j2 < c.axes[3].taps; ++j2, to += c.channels * width) {
+        const std::size_t at = (tap(1, j0) * c.axes[2].kernel + tap(2, j1)) * c.axes[3].kernel + tap(3, j2);
+        PackB(weight + at * (c.transposed ? c.columns : c.channels) * stride + first, stride, c.transposed, c.channels,
+              columns, width, to);
+      }
 }
 
-}  // namespace tapestry::kernels::fma
+// How tiles cover `lines` lines of `length` pixels: some lines at a time, each in `pieces`; with as few tiles as can
+// be.
+struct Cover {
+  Cover(std::size_t total, std::size_t length) {
+    std::size_t least = static_cast<std::size_t>(-1);
+    for (std::size_t i = 1; i <= std::min({kMaxLines, kRows, total}); ++i) {
+      const std::size_t longest = kRows / i, cut = (length + longest - 1) / longest;
+      const std::size_t tiles = (total + i - 1) / i * cut;
+      if (tiles >= least) continue;
+      least = tiles;
+      lines = i;
+      pieces = cut;
+    }
+  }
+  std::size_t lines = 1, pieces = 1;
+};
+
+// Walks over the lines of a box.
+struct Lines {
+  Lines(const ConvJob& job, const ConvBox& box) {
+    for (std::size_t i = 0, n = 0; i < 4; ++i)
+      if (i != job.line_axis) {
+        size[n] = box.size[i];
+        in_strides[n] = job.in_strides[i] * job.c.axes[i].stride;
+        y_strides[n++] = job.y_strides[i];
+      }
+  }
+  std::size_t count() const { return size[0] * size[1] * size[2]; }
+  void next() {
+    for (std::size_t i = 3; i-- > 0;) {
+      in += in_strides[i];
+      y += y_strides[i];
+      if (++index[i] < size[i]) return;
+      in -= size[i] * in_strides[i];
+      y -= size[i] * y_strides[i];
+      index[i] = 0;
+    }
+  }
+  std::size_t in = 0, y = 0;  // where the line starts, after the first one of the box
+  std::array<std::size_t, 3> index{}, size, in_strides, y_strides;
+};
+
+void BoxPanel(const ConvJob& job, const ConvBox& box, ConvTile t, const float* in, float* y, std::size_t columns) {
+  const CorrelationAxis& axis = job.c.axes[job.line_axis];
+  const std::size_t length = box.size[job.line_axis], in_stride = axis.stride * job.in_strides[job.line_axis];
+  const bool narrow = WidthOf(columns) == hn::Lanes(kTag);
+  Lines lines(job, box);
+  const std::size_t count = lines.count();
+  const Cover cover(count, length);
+  const std::size_t steps = (count + cover.lines - 1) / cover.lines;
+  t.in_stride = in_stride;
+  t.out_stride = job.y_strides[job.line_axis];
+  t.columns = columns;
+  for (std::size_t step = 0; step < steps; ++step) {
+    const std::size_t some = count * (step + 1) / steps - count * step / steps;
+    std::array<std::size_t, kMaxLines> in_at{}, y_at{};
+    for (std::size_t i = 0; i < some; ++i, lines.next()) {
+      in_at[i] = lines.in;
+      y_at[i] = lines.y;
+    }
+    for (std::size_t piece = 0; piece < cover.pieces; ++piece) {
+      const std::size_t begin = length * piece / cover.pieces, end = length * (piece + 1) / cover.pieces;
+      for (std::size_t i = 0; i < some; ++i) {
+        t.in[i] = in + in_at[i] + begin * in_stride;
+        t.out[i] = y + y_at[i] + begin * t.out_stride;
+      }
+      TileFor(some, end - begin, narrow, job.dense)(t);
+    }
+  }
+}
+
+void Box(const ConvJob& job, std::size_t task, float* band) {
+  const Correlation& c = job.c;
+  const ConvBox box(job.boxes, c, task);
+  const float* in = job.x;
+  float* y = job.y;
+  for (std::size_t i = 0; i < 4; ++i) {
+    in += (static_cast<std::ptrdiff_t>(box.begin[i] * c.axes[i].stride) + c.axes[i].start) *
+          static_cast<std::ptrdiff_t>(job.x_strides[i]);
+    y += box.begin[i] * job.y_strides[i] + c.axes[i].first * (job.y_strides[i] / c.axes[i].next);
+  }
+  if (job.banded) {
+    fill_band(job, box, band);
+    in = band;
+  }
+  for (std::size_t panel = 0; panel < c.groups * job.panels; ++panel) {
+    const std::size_t group = panel / job.panels, column = panel % job.panels * job.panel_width;
+    const std::size_t at = group * c.columns + column;
+    const ConvTile tile{.jumps = job.jumps,
+                        .runs = job.runs,
+                        .run = job.run,
+                        .panel = job.weights + panel * job.panel_floats(),
+                        .bias = job.bias == nullptr ? nullptr : job.bias + at,
+                        .relu = c.relu};
+    BoxPanel(job, box, tile, in + group * c.channels, y + at, std::min(job.panel_width, c.columns - column));
+  }
+}
+
+}  // namespace tapestry::kernels::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace tapestry::kernels {
+
+HWY_EXPORT(WidthOf);
+HWY_EXPORT(PackWeights);
+HWY_EXPORT(Box);
+
+namespace {
+
+void correlate(const Device& device, const Correlation& c, const float* x, const float* weight, const float* bias,
+               float* y) {
+  if (c.outputs() * c.columns == 0) return;
+  const auto floats = [&](std::size_t count) { return device.arena.allocate(count * sizeof(float)); };
+  const auto data = [](const Block& block) { return reinterpret_cast<float*>(block.data()); };
+  ConvJob job(c, TAPESTRY_CALL(device.target, WidthOf)(c.columns));
+  const std::size_t tasks = job.boxes.tasks(), panels = c.groups * job.panels;
+  const bool alone = c.outputs() * c.depth() * c.groups * c.columns < 8 * kGrain;
+  const auto run = [&](std::size_t count, const auto& task) {
+    if (!alone) return device.pool.run(count, task);
+    for (std::size_t i = 0; i < count; ++i) task(i);
+  };
+
+  const Block jumps = device.arena.allocate(job.runs * sizeof(std::ptrdiff_t));
+  job.write_jumps(reinterpret_cast<std::ptrdiff_t*>(jumps.data()));
+  const Block packed = floats(job.packed ? panels * job.panel_floats() : 0);
+  if (job.packed)
+    run(panels, [&](std::size_t i) {
+      TAPESTRY_CALL(device.target, PackWeights)(job, i, weight, data(packed) + i * job.panel_floats());
+    });
+  job.jumps = reinterpret_cast<const std::ptrdiff_t*>(jumps.data());
+  job.weights = job.packed ? data(packed) : weight;
+  job.x = x;
+  job.bias = bias;
+  job.y = y;
+  run(tasks, [&](std::size_t i) {
+    const Block band = floats(job.band_floats());
+    TAPESTRY_CALL(device.target, Box)(job, i, data(band));
+  });
+}
+
+}  // namespace
+
+namespace fma {
+
+void conv_forward(const Device& device, const ConvDims& d, const float* x, const float* weight, const float* bias,
+                  float* y) {
+  correlate(device, forward_correlation(d), x, weight, bias, y);
+}
+
+void conv_backward_data(const Device& device, const ConvDims& d, const float* weight, const float* dy, float* dx) {
+  for (std::size_t p0 = 0; p0 < d.stride[0]; ++p0)
+    for (std::size_t p1 = 0; p1 < d.stride[1]; ++p1)
+      for (std::size_t p2 = 0; p2 < d.stride[2]; ++p2)
+        correlate(device, backward_correlation(d, {p0, p1, p2}), dy, weight, nullptr, dx);
+}
+
+}  // namespace fma
+}  // namespace tapestry::kernels
+#endif

@@ -1,0 +1,138 @@
+// The innermost part of convolutions: sums of some pixels x output channels in registers. Included once for each
+// target.
+
+#if defined(TAPESTRY_KERNELS_CONV_TILE_INL_H) == defined(HWY_TARGET_TOGGLE)
+#ifdef TAPESTRY_KERNELS_CONV_TILE_INL_H
+#undef TAPESTRY_KERNELS_CONV_TILE_INL_H
+#else
+#define TAPESTRY_KERNELS_CONV_TILE_INL_H
+#endif
+
+#include <array>
+#include <cstddef>
+#include <utility>
+
+#include "kernels/register_tile-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace tapestry::kernels::HWY_NAMESPACE {
+
+constexpr std::size_t kMaxLines = 4;
+
+// A tile is a few lines of pixels that lie evenly apart, `columns` output channels each (at most NR vectors).
+struct ConvTile {
+  const float* in[kMaxLines] = {};  // the first pixel of each line
+  float* out[kMaxLines] = {};
+  std::size_t in_stride = 0, out_stride = 0;  // from pixel to pixel
+  const std::ptrdiff_t* jumps = nullptr;  // to each of the `runs` runs of `run` inputs that a pixel sums: see ConvJob
+  std::size_t runs = 0, run = 0;
+  const float* panel = nullptr;  // the weights of each input, NR vectors
+  const float* bias = nullptr;   // of each column; nullptr: none
+  bool relu = false;
+  std::size_t columns = 0;
+};
+
+// The inputs that a tile reads at each step. Pixels are addressed from every fourth one: more strides than that do not
+// fit the registers, nor would a pointer to each pixel.
+template <std::size_t LINES, std::size_t LENGTH>
+struct PixelsOfTile {
+  static constexpr std::size_t kPart = 4, kParts = (LENGTH + kPart - 1) / kPart;
+
+  HWY_INLINE explicit PixelsOfTile(const ConvTile& t) : stride(t.in_stride) {
+#pragma GCC unroll 4
+    for (std::size_t i = 0; i < LINES; ++i)
+#pragma GCC unroll 4
+      for (std::size_t part = 0; part < kParts; ++part) at[i][part] = t.in[i] + part * kPart * stride;
+  }
+  HWY_INLINE V operator()(std::size_t line, std::size_t pixel) const {
+    return hn::Set(kTag, at[line][pixel / kPart][pixel % kPart * stride]);
+  }
+  HWY_INLINE void move(std::ptrdiff_t distance) {
+#pragma GCC unroll 4
+    for (std::size_t i = 0; i < LINES; ++i)
+#pragma GCC unroll 4
+      for (std::size_t part = 0; part < kParts; ++part) at[i][part] += distance;
+  }
+
+  const float* at[LINES][kParts];
+  std::size_t stride;
+};
+
+template <std::size_t LINES, std::size_t LENGTH, std::size_t NR, bool kDense>
+void SumTile(const ConvTile& t) {
+  const std::size_t lanes = hn::Lanes(kTag);
+  const bool whole = t.columns == NR * lanes;
+  V acc[LINES][LENGTH][NR];
+#pragma GCC unroll 2
+  for (std::size_t n = 0; n < NR; ++n) {
+    const V bias = t.bias == nullptr ? hn::Zero(kTag) : LoadSome(t.bias + n * lanes, t.columns - n * lanes);
+#pragma GCC unroll 4
+    for (std::size_t i = 0; i < LINES; ++i)
+#pragma GCC unroll 16
+      for (std::size_t m = 0; m < LENGTH; ++m) acc[i][m][n] = bias;
+  }
+  const float* panel = t.panel;
+  const std::ptrdiff_t* jump = t.jumps;
+  PixelsOfTile<LINES, LENGTH> pixels(t);
+  for (std::size_t runs = t.runs; runs > 0; --runs, ++jump) {
+    pixels.move(*jump);
+    for (std::size_t k = kDense ? 1 : t.run; k > 0; --k, pixels.move(1), panel += NR * lanes) {
+      V weights[NR];
+#pragma GCC unroll 2
+      for (std::size_t n = 0; n < NR; ++n) weights[n] = hn::LoadU(kTag, panel + n * lanes);
+#pragma GCC unroll 4
+      for (std::size_t i = 0; i < LINES; ++i)
+#pragma GCC unroll 16
+        for (std::size_t m = 0; m < LENGTH; ++m) {
+          const V pixel = pixels(i, m);
+#pragma GCC unroll 2
+          for (std::size_t n = 0; n < NR; ++n) acc[i][m][n] = hn::MulAdd(pixel, weights[n], acc[i][m][n]);
+        }
+    }
+  }
+#pragma GCC unroll 4
+  for (std::size_t i = 0; i < LINES; ++i)
+#pragma GCC unroll 16
+    for (std::size_t m = 0; m < LENGTH; ++m)
+#pragma GCC unroll 2
+      for (std::size_t n = 0; n < NR; ++n) {
+        V sum = acc[i][m][n];
+        if (t.relu) sum = hn::IfThenZeroElse(hn::Lt(sum, hn::Zero(kTag)), sum);
+        float* to = t.out[i] + m * t.out_stride + n * lanes;
+        if (whole)
+          hn::StoreU(sum, kTag, to);
+        else
+          StoreSome(sum, to, t.columns - n * lanes);
+      }
+}
+
+using TileFunction = void (*)(const ConvTile&);
+
+template <std::size_t LINES, std::size_t LENGTH, std::size_t NR, bool kDense>
+constexpr TileFunction TileOrNone() {
+  if constexpr (LINES * LENGTH <= kRows)
+    return SumTile<LINES, LENGTH, NR, kDense>;
+  else
+    return nullptr;
+}
+
+template <std::size_t LINES, std::size_t NR, bool kDense, std::size_t... R>
+constexpr std::array<TileFunction, kRows> Tiles(std::index_sequence<R...>) {
+  return {TileOrNone<LINES, R + 1, NR, kDense>()...};
+}
+
+template <std::size_t NR, bool kDense>
+constexpr std::array<std::array<TileFunction, kRows>, kMaxLines> kTiles{
+    Tiles<1, NR, kDense>(std::make_index_sequence<kRows>{}), Tiles<2, NR, kDense>(std::make_index_sequence<kRows>{}),
+    Tiles<3, NR, kDense>(std::make_index_sequence<kRows>{}), Tiles<4, NR, kDense>(std::make_index_sequence<kRows>{})};
+
+HWY_INLINE TileFunction TileFor(std::size_t lines, std::size_t length, bool narrow, bool dense) {
+  static constexpr std::array<std::array<TileFunction, kRows>, kMaxLines> tables[2][2] = {
+      {kTiles<2, false>, kTiles<2, true>}, {kTiles<1, false>, kTiles<1, true>}};
+  return tables[narrow][dense][lines - 1][length - 1];
+}
+
+}  // namespace tapestry::kernels::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#endif
