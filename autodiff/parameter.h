@@ -26,6 +26,9 @@ struct Cell {
   Tensor value;                       // nothing before the model is built
   bool trainable = true;
   FileLayout layout = FileLayout::as_is;  // set by the layer, applied by io
+  // What axis 0 was before a Flatten, such as [H, W, C]: files hold it in the order of PyTorch's, C, H, W. Empty:
+  // nothing.
+  Shape flattened;
 };
 }  // namespace detail
 

@@ -14,6 +14,7 @@
 #include "autodiff/ops/loss.h"
 #include "autodiff/tape.h"
 #include "autodiff/version.h"
+#include "io/layout.h"
 #include "io/model.h"
 #include "io/npz.h"
 #include "kernels/error.h"
@@ -82,7 +83,7 @@ double check(Context& context, const std::string& name, const std::string& path)
   }
   if (!x || !y || losses.size() != 20) throw FileError(path + ": needs the arrays x, y and 20 losses");
   io::load_tensors(named.model, weights, path);
-  x = x.reshape(named.input.prepend(x.shape()[0]));  // one channel: channels first and last are the same
+  x = io::channels_last(x);
   SGD optimizer{named.model.parameters(), {.lr = 1e-3, .momentum = 0.9}};
   double worst = 0;
   for (double expected : std::as_const(losses).span<double>())

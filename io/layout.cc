@@ -60,22 +60,55 @@ Tensor permute(const Tensor& from, const Order& order) {
   return to;
 }
 
+// The axes in memory, where a flattened axis 0 counts as two, positions and channels, and the order that files have.
+struct FileAxes {
+  FileAxes(const Shape& shape, FileLayout layout, const Shape& flattened)
+      : memory(shape), order(file_order(shape.rank(), layout)) {
+    if (flattened.rank() < 2 || shape.rank() == 0 || shape.rank() == Shape::kMaxRank || flattened.size() != shape[0])
+      return;
+    const std::int64_t channels = flattened[-1];
+    memory = shape.with(0, channels).prepend(flattened.product(0, flattened.rank() - 1));
+    Order split{};
+    std::size_t to = 0;
+    for (int axis = 0; axis < shape.rank(); ++axis) {
+      const int from = order[static_cast<std::size_t>(axis)];
+      split[to++] = from + 1;
+      if (from == 0) split[to++] = 0;  // behind the channels
+    }
+    order = split;
+  }
+
+  bool change() const { return changes(order, memory.rank()); }
+
+  Shape memory;
+  Order order;
+};
+
 }  // namespace
 
 Shape file_shape(const Shape& shape, FileLayout layout) { return permuted(shape, file_order(shape.rank(), layout)); }
 
-Tensor to_file(const Tensor& tensor, FileLayout layout) {
-  const Order order = file_order(tensor.rank(), layout);
-  return changes(order, tensor.rank()) ? permute(tensor, order) : tensor;
+Tensor to_file(const Tensor& tensor, FileLayout layout, const Shape& flattened) {
+  const FileAxes axes(tensor.shape(), layout, flattened);
+  if (!axes.change()) return tensor;
+  return permute(tensor.reshape(axes.memory), axes.order).reshape(file_shape(tensor.shape(), layout));
 }
 
-Tensor from_file(const Tensor& tensor, const Shape& shape, FileLayout layout) {
-  const Order order = file_order(shape.rank(), layout);
-  if (!changes(order, shape.rank())) return tensor;
+Tensor from_file(const Tensor& tensor, const Shape& shape, FileLayout layout, const Shape& flattened) {
+  const FileAxes axes(shape, layout, flattened);
+  if (!axes.change()) return tensor;
   Order inverse{};
-  for (int axis = 0; axis < shape.rank(); ++axis)
-    inverse[static_cast<std::size_t>(order[static_cast<std::size_t>(axis)])] = axis;
-  return permute(tensor, inverse);
+  for (int axis = 0; axis < axes.memory.rank(); ++axis)
+    inverse[static_cast<std::size_t>(axes.order[static_cast<std::size_t>(axis)])] = axis;
+  return permute(tensor.reshape(permuted(axes.memory, axes.order)), inverse).reshape(shape);
+}
+
+Tensor channels_last(const Tensor& tensor) {
+  if (tensor.rank() < 3) return tensor;
+  Order order{0};
+  for (int axis = 1; axis < tensor.rank(); ++axis)
+    order[static_cast<std::size_t>(axis)] = axis + 1 < tensor.rank() ? axis + 1 : 1;
+  return permute(tensor, order);
 }
 
 }  // namespace tapestry::io

@@ -42,7 +42,7 @@ void save_state(std::span<const StateEntry> state, const std::string& path,
   require_built(state, "save");
   std::vector<NamedTensor> tensors;
   for (const StateEntry* entry : without_aliases(state))
-    tensors.push_back({entry->name, to_file(entry->cell->value, entry->cell->layout)});
+    tensors.push_back({entry->name, to_file(entry->cell->value, entry->cell->layout, entry->cell->flattened)});
   metadata.emplace("format", "pt");
   save_safetensors(path, tensors, metadata);
 }
@@ -66,7 +66,8 @@ void load_state(std::span<const StateEntry> state, std::span<const NamedTensor> 
                                        description(tensor->dtype(), tensor->shape()),
                                        description(value.dtype(), shape)));
     } else {
-      found.emplace_back(entry->cell.get(), from_file(*tensor, value.shape(), entry->cell->layout));
+      found.emplace_back(entry->cell.get(),
+                         from_file(*tensor, value.shape(), entry->cell->layout, entry->cell->flattened));
     }
   }
   for (const NamedTensor& entry : tensors)

@@ -47,7 +47,8 @@ struct PRelu {
 
   void visit(Visitor& v) { v("weight", weight); }
   Flow build(Builder& b, const Flow& in) {
-    b.parameter(weight, {options.per_channel ? b.size("channels", 0, in, -1, options.where) : 1}, options.init);
+    b.parameter(weight, {options.per_channel ? b.size("channels", 0, in, -1, options.where) : 1}, options.init,
+                {.flattened = options.per_channel ? in.flattened : Shape{}});
     return in;
   }
   Var operator()(const Var& x) const {

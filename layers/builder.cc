@@ -74,14 +74,16 @@ void Builder::parameter(Parameter& parameter, const Shape& shape, const Initiali
   if (found == parameters_.end()) throw ArgumentError("build: a parameter is declared that visit() does not name");
   const auto number = static_cast<std::uint64_t>(found - parameters_.begin());
   parameter.cell()->layout = options.layout;
+  parameter.cell()->flattened = options.flattened;
   declare(*parameter.cell(), shape, dtype_, [&] {
     return initialize(initializer, context_, shape, options.fans.value_or(fans_of(shape)), number, dtype_);
   });
 }
 
-void Builder::buffer(Buffer& buffer, const Shape& shape, double value, DType dtype) {
+void Builder::buffer(Buffer& buffer, const Shape& shape, double value, DType dtype, const Shape& flattened) {
   if (std::ranges::find(buffers_, buffer.cell()) == buffers_.end())
     throw ArgumentError("build: a buffer is declared that visit() does not name");
+  buffer.cell()->flattened = flattened;
   declare(*buffer.cell(), shape, dtype, [&] { return context_.full(shape, value, dtype); });
 }
 
@@ -123,7 +125,9 @@ Flow Builder::chain(const detail::LayerRef& layer, const Flow& in) {
         fmt::format("build: {} gives {} for one sample of {}; the first axis must stay the batch; a layer that does "
                     "otherwise needs a build()",
                     layer.type(), to_string(y.shape()), to_string(*in.shape)));
-  return y.shape().drop_front();
+  Flow out(y.shape().drop_front());
+  if (out.shape == flow.shape) out.flattened = flow.flattened;
+  return out;
 }
 
 std::int64_t Builder::size(std::string_view option, std::int64_t given, const Flow& in, int axis,

@@ -25,6 +25,8 @@ Summary build_model(Context& context, const LayerRef& model, const Flow& input, 
 struct ParameterOptions {
   std::optional<Fans> fans = std::nullopt;  // nothing: those of its own shape
   FileLayout layout = FileLayout::as_is;
+  Shape flattened =
+      {};  // in.flattened where axis 0 runs along the input's last axis, so that files keep PyTorch's order
 };
 
 // What a layer's build sees:
@@ -47,7 +49,7 @@ class Builder {
   void parameter(Parameter& parameter, const Shape& shape, const Initializer& initializer,
                  const ParameterOptions& options = {});
   void buffer(Buffer& buffer, const Shape& shape, double value) { this->buffer(buffer, shape, value, dtype_); }
-  void buffer(Buffer& buffer, const Shape& shape, double value, DType dtype);
+  void buffer(Buffer& buffer, const Shape& shape, double value, DType dtype, const Shape& flattened = {});
 
   // Builds a nested layer, and returns what flows out of it. ArgumentError when visit() does not name it.
   template <class L>

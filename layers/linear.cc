@@ -16,7 +16,8 @@ Flow Linear::build(Builder& b, const Flow& in) {
   if (options.out < 1)
     fail<ArgumentError>(options.where, "Linear", fmt::format("out is {}, it must be positive", options.out));
   const std::int64_t features = b.size("in", options.in, in, -1, options.where);
-  b.parameter(weight, {features, options.out}, options.weight_init, {.layout = FileLayout::linear});
+  b.parameter(weight, {features, options.out}, options.weight_init,
+              {.layout = FileLayout::linear, .flattened = in.flattened});
   if (options.bias) b.parameter(bias, {options.out}, options.bias_init, {.fans = Fans{features, options.out}});
   return b.replace(in, -1, options.out);
 }

@@ -24,8 +24,8 @@ Flow LayerNorm::build(Builder& b, const Flow& in) {
     sizes[static_cast<std::size_t>(i)] = b.size("normalized_shape", given, in, i - count, options.where);
   }
   const Shape normalized(std::span<const std::int64_t>(sizes).first(static_cast<std::size_t>(count)));
-  if (options.weight) b.parameter(weight, normalized, options.weight_init);
-  if (options.bias) b.parameter(bias, normalized, options.bias_init);
+  if (options.weight) b.parameter(weight, normalized, options.weight_init, {.flattened = in.flattened});
+  if (options.bias) b.parameter(bias, normalized, options.bias_init, {.flattened = in.flattened});
   return in;
 }
 

@@ -9,7 +9,9 @@
 namespace tapestry {
 
 // [N, ...] -> [N, product of the rest], in the channels-last order of memory: [N, H, W, C] gives H, W, C where
-// torch.nn.Flatten of [N, C, H, W] gives C, H, W.
+// torch.nn.Flatten of [N, C, H, W] gives C, H, W. Files have PyTorch's order all the same: what follows, such as Linear
+// or a norm behind activations and dropout, is saved and loaded with its weights in C, H, W. (A layer of one's own
+// counts as an activation when it keeps the shape.)
 class Flatten {
  public:
   struct Options {
@@ -19,7 +21,7 @@ class Flatten {
 
   Options options;
 
-  Flow build(Builder&, const Flow& in) const { return in.shape ? Flow(Shape{in.shape->size()}, in.guessed) : Flow(); }
+  Flow build(Builder&, const Flow& in) const;
   Cost cost(const Shape&, const Shape&) const { return {}; }
   Var operator()(const Var& x) const { return flatten(x, 1, options.where); }
 };

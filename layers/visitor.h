@@ -22,6 +22,7 @@ struct Flow {
 
   std::optional<Shape> shape;
   bool guessed = false;  // from the order of a struct's members: sizes that the user gave win over it
+  Shape flattened;       // what the last axis was before a Flatten, such as [H, W, C]; empty: it was none
 };
 
 namespace detail {

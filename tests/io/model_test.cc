@@ -1,10 +1,16 @@
 #include "io/model.h"
 
+#include <algorithm>
 #include <cstring>
+#include <map>
 
 #include "io/layout.h"
 #include "kernels/error.h"
+#include "layers/activation.h"
+#include "layers/dropout.h"
 #include "layers/linear.h"
+#include "layers/norm.h"
+#include "layers/reshape.h"
 #include "layers/sequential.h"
 #include "optim/adam.h"
 #include "tests/catch.h"
@@ -131,6 +137,72 @@ TEST_CASE("io: layouts are undone by loading") {
         REQUIRE(back.shape() == shape);
         REQUIRE(std::memcmp(back.raw(), tensor.raw(), tensor.bytes()) == 0);
       }
+}
+
+TEST_CASE("io: what a Flatten put behind each other is in PyTorch's order in files: channels first") {
+  Context context{{.threads = 1}};
+  const Shape flattened{2, 3, 5};  // H, W, C
+  const auto place = [](std::int64_t h, std::int64_t w, std::int64_t c) { return (h * 3 + w) * 5 + c; };
+  const auto file_place = [](std::int64_t h, std::int64_t w, std::int64_t c) { return (c * 2 + h) * 3 + w; };
+  for (DType dtype : {DType::float32, DType::float64})
+    for (const Shape& shape : {Shape{30}, Shape{30, 4}, Shape{30, 1}, Shape{30, 2, 7}})
+      for (FileLayout layout : {FileLayout::as_is, FileLayout::linear}) {
+        const Tensor tensor = context.uniform(shape, -1, 1, 1, dtype);
+        const Tensor file = io::to_file(tensor, layout, flattened);
+        REQUIRE(file.shape() == io::file_shape(shape, layout));
+        const Tensor back = io::from_file(file, shape, layout, flattened);
+        REQUIRE(back.shape() == shape);
+        REQUIRE(std::memcmp(back.raw(), tensor.raw(), tensor.bytes()) == 0);
+        if (dtype != DType::float32 || shape.rank() > 2) continue;
+        const std::int64_t outputs = shape.rank() == 2 ? shape[1] : 1;
+        const bool swapped = layout == FileLayout::linear && shape.rank() == 2;
+        for (std::int64_t h = 0; h < 2; ++h)
+          for (std::int64_t w = 0; w < 3; ++w)
+            for (std::int64_t c = 0; c < 5; ++c)
+              for (std::int64_t o = 0; o < outputs; ++o)
+                REQUIRE(file.span<float>()[static_cast<std::size_t>(swapped ? o * 30 + file_place(h, w, c)
+                                                                            : file_place(h, w, c) * outputs + o)] ==
+                        tensor.span<float>()[static_cast<std::size_t>(place(h, w, c) * outputs + o)]);
+      }
+  const Tensor image = context.uniform({7}, -1, 1, 1);
+  REQUIRE(io::to_file(image, FileLayout::as_is, {7}).raw() == image.raw());
+  REQUIRE(io::to_file(image, FileLayout::as_is, {2, 3}).raw() == image.raw());  // not what axis 0 was
+}
+
+TEST_CASE("io: the flattened shape flows through what keeps it, to each parameter along it") {
+  Context context{{.threads = 1}};
+  struct Own {
+    Relu relu = Relu{};
+    void visit(Visitor& v) { v("relu", relu); }
+    Var operator()(const Var& x) const { return relu(x); }
+  };
+  Sequential model = Input{2, 3, 5} >> Flatten{} >> Relu{} >> Dropout{} >> Flatten{} >> Own{} >>
+                     [](const Var& x) { return relu(x); } >> LayerNorm{} >> PRelu{{.per_channel = true}} >> PRelu{} >>
+                     Linear{{.out = 30}} >> LayerNorm{} >> Linear{{.out = 2}};
+  model.build(context);
+  std::map<std::string, Shape> found;
+  for (const StateEntry& entry : model.state()) found[entry.name] = entry.cell->flattened;
+  const Shape shape{2, 3, 5}, none;
+  REQUIRE(found == std::map<std::string, Shape>{{"6.weight", shape},
+                                                {"6.bias", shape},
+                                                {"7.weight", shape},
+                                                {"8.weight", none},
+                                                {"9.weight", shape},
+                                                {"9.bias", none},
+                                                {"10.weight", none},
+                                                {"10.bias", none},
+                                                {"11.weight", none},
+                                                {"11.bias", none}});
+}
+
+TEST_CASE("io: channels come last") {
+  Context context{{.threads = 1}};
+  const Tensor x = context.tensor({1, 2, 1, 3}, {1, 2, 3, 4, 5, 6});
+  const Tensor y = io::channels_last(x);
+  REQUIRE(y.shape() == Shape{1, 1, 3, 2});
+  REQUIRE(std::ranges::equal(std::as_const(y).span<float>(), std::array<float, 6>{1, 4, 2, 5, 3, 6}));
+  REQUIRE(io::channels_last(context.zeros({4, 2})).shape() == Shape{4, 2});
+  REQUIRE(io::channels_last(context.zeros({2, 3, 4, 5, 6})).shape() == Shape{2, 4, 5, 6, 3});
 }
 
 TEST_CASE("io: an optimizer's state goes through a file") {
