@@ -29,8 +29,66 @@ def mlp_ln():
     return nn.Sequential(nn.Flatten(), *block(784, 512), *block(512, 512), nn.Linear(512, 10))
 
 
+def neupy_gn():
+    """The example of neupy's documentation of GroupNorm."""
+    def block(inputs):
+        return [nn.Conv2d(inputs, 16, 3), nn.GroupNorm(4, 16), nn.ReLU()]
+    return nn.Sequential(*block(1), *block(16), nn.Flatten(), nn.Linear(24 * 24 * 16, 10))
+
+
+def mnist_bn():
+    def block(inputs, outputs, kernel):
+        convolutions = [nn.Conv2d(inputs, outputs, kernel), nn.ReLU(), nn.Conv2d(outputs, outputs, kernel), nn.ReLU()]
+        return [*convolutions, nn.BatchNorm2d(outputs), nn.MaxPool2d(2)]
+    return nn.Sequential(*block(1, 32, 5), *block(32, 64, 3), nn.Flatten(), nn.Linear(3 * 3 * 64, 10))
+
+
+class Res(nn.Module):
+    def __init__(self, channels, norm):
+        super().__init__()
+        self.a = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
+        self.n = norm(channels)
+        self.b = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
+        self.m = norm(channels)
+
+    def forward(self, x):
+        inner = F.relu(self.n(self.a(x)))
+        return F.relu(x + self.m(self.b(inner)))
+
+
+def resnet9(norm):
+    def block(inputs, outputs):
+        return [nn.Conv2d(inputs, outputs, 3, padding=1, bias=False), norm(outputs), nn.ReLU()]
+    return nn.Sequential(*block(3, 64), *block(64, 128), nn.MaxPool2d(2), Res(128, norm),
+                         *block(128, 256), nn.MaxPool2d(2), *block(256, 256), nn.MaxPool2d(2), Res(256, norm),
+                         nn.AdaptiveMaxPool2d(1), nn.Flatten(), nn.Linear(256, 10))
+
+
+def resnet9_bn():
+    return resnet9(nn.BatchNorm2d)
+
+
+def resnet9_gn():
+    return resnet9(lambda channels: nn.GroupNorm(32, channels))
+
+
+def voxel_bn3d():
+    def block(inputs, outputs):
+        return [nn.Conv3d(inputs, outputs, 3, padding=1, bias=False), nn.BatchNorm3d(outputs), nn.ReLU()]
+    return nn.Sequential(*block(1, 16), nn.MaxPool3d(2), *block(16, 32), nn.MaxPool3d(2), *block(32, 64),
+                         nn.AdaptiveAvgPool3d(1), nn.Flatten(), nn.Linear(64, 10))
+
+
 # name: (model, shape of a sample, batch)
-MODELS = {"mlp": (mlp, (1, 28, 28), 64), "mlp_ln": (mlp_ln, (1, 28, 28), 128)}
+MODELS = {
+    "mlp": (mlp, (1, 28, 28), 64),
+    "mlp_ln": (mlp_ln, (1, 28, 28), 128),
+    "neupy_gn": (neupy_gn, (1, 28, 28), 64),
+    "mnist_bn": (mnist_bn, (1, 28, 28), 128),
+    "resnet9_bn": (resnet9_bn, (3, 32, 32), 64),
+    "resnet9_gn": (resnet9_gn, (3, 32, 32), 64),
+    "voxel_bn3d": (voxel_bn3d, (1, 16, 28, 28), 16),
+}
 
 
 class Run:
