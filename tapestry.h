@@ -27,6 +27,7 @@
 #include "data/find.h"
 #include "data/idx.h"
 #include "data/mnist.h"
+#include "data/solids.h"
 #include "io/layout.h"
 #include "io/model.h"
 #include "io/npz.h"
