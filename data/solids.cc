@@ -8,7 +8,6 @@
 #include <numbers>
 
 #include "kernels/error.h"
-#include "kernels/random.h"
 
 namespace tapestry::data {
 namespace {
