@@ -39,7 +39,7 @@ HWY_INLINE std::size_t FindRuns(const ConvDims& d, const float* x, ConvDims::Axe
   ConvDims::Axes p{row / d.out[1] % d.out[0], row % d.out[1], begin % d.out[2]};
   std::size_t n = row / d.out[1] / d.out[0], count = 0;
   for (std::size_t pixel = begin; pixel < end;) {
-    const std::size_t row_end = std::min(d.out[2], p[2] + (end - pixel));
+    const std::size_t row_end = std::min({d.out[2], p[2] + (end - pixel), p[2] + WeightsPlan::kRun});
     const std::size_t from = std::max(p[2], first), to = std::min(row_end, last);
     const std::size_t q0 = p[0] * d.stride[0] + tap[0] * d.dilation[0] - d.pad[0];  // wraps where it is negative
     const std::size_t q1 = p[1] * d.stride[1] + tap[1] * d.dilation[1] - d.pad[1];
@@ -49,14 +49,15 @@ HWY_INLINE std::size_t FindRuns(const ConvDims& d, const float* x, ConvDims::Axe
                          .pixel = pixel - begin + (from - p[2]),
                          .count = to - from};
       PixelRun* before = count == 0 ? nullptr : runs + count - 1;
-      if (before != nullptr && before->pixel + before->count == run.pixel && before->x + before->count * step == run.x)
+      if (before != nullptr && before->count + run.count <= WeightsPlan::kRun &&
+          before->pixel + before->count == run.pixel && before->x + before->count * step == run.x)
         before->count += run.count;
       else
         runs[count++] = run;
     }
     pixel += row_end - p[2];
-    p[2] = 0;
-    if (++p[1] == d.out[1]) {
+    p[2] = row_end == d.out[2] ? 0 : row_end;
+    if (p[2] == 0 && ++p[1] == d.out[1]) {
       p[1] = 0;
       if (++p[0] == d.out[0]) p[0] = 0, ++n;
     }
@@ -64,15 +65,31 @@ HWY_INLINE std::size_t FindRuns(const ConvDims& d, const float* x, ConvDims::Axe
   return count;
 }
 
+HWY_INLINE std::size_t WeightTileCount(std::size_t rows, bool narrow) {
+  const std::size_t most = MaxWeightRows(narrow);
+  return (rows + most - 1) / most;
+}
+
+// The block of a task after the one that ends at `end`. Where in x it lies is a guess, good enough to fetch by.
+HWY_INLINE FetchAhead FetchAfter(const WeightsInputs& in, const WeightsTask& task, std::size_t rows, std::size_t end) {
+  const std::size_t next = std::min(end + in.plan.block, task.pixel_end);
+  const std::size_t x = in.d.x_size() / in.plan.pixels, y = in.d.out_channels;
+  const std::size_t visits = (task.panel_end - task.panel) * (task.tap_end - task.tap) *
+                             WeightTileCount(rows, in.d.out_channels / in.d.groups <= hn::Lanes(kTag));
+  return {.ranges = {{in.dy + end * y, in.dy + next * y}, {in.x + end * x, in.x + next * x}},
+          .share = (next - end) * (x + y) / visits + kLine};
+}
+
 // All tiles of one tap (of all taps, where the plan gathers) and one panel, over the pixels of one block.
-HWY_INLINE void WeightTilesOf(std::size_t rows, bool narrow, WeightTileArgs t, PixelRun* runs) {
-  const std::size_t most = MaxWeightRows(narrow), tiles = (rows + most - 1) / most;
+HWY_INLINE void WeightTilesOf(std::size_t rows, bool narrow, WeightTileArgs t, PixelRun* runs, FetchAhead& ahead) {
+  const std::size_t tiles = WeightTileCount(rows, narrow);
   float* dweight = t.dweight;
   const std::ptrdiff_t* offsets = t.offsets;
   for (std::size_t tile = 0; tile < tiles; ++tile) {
     const std::size_t begin = rows * tile / tiles, end = rows * (tile + 1) / tiles;
     t.dweight = dweight + begin * t.stride_out;
     if (offsets != nullptr) t.offsets = offsets + begin;
+    t.ahead = ahead.next();
     WeightTileFor(end - begin, narrow, offsets != nullptr)(t);
     for (std::size_t i = 0; i < t.run_count && offsets == nullptr; ++i) runs[i].x += end - begin;
   }
@@ -81,9 +98,11 @@ HWY_INLINE void WeightTilesOf(std::size_t rows, bool narrow, WeightTileArgs t, P
 void WeightsOfTask(const WeightsInputs& in, const WeightsTask& task, bool add, float* dweight, float* packed) {
   const ConvDims& d = in.d;
   const std::size_t lanes = hn::Lanes(kTag), inputs = d.in_channels / d.groups, outputs = d.out_channels / d.groups;
+  const std::size_t rows = in.offsets == nullptr ? inputs : in.plan.rows;
   PixelRun runs[WeightsPlan::kBlock];
   for (std::size_t begin = task.pixel; begin < task.pixel_end; begin += in.plan.block) {
     const std::size_t end = std::min(begin + in.plan.block, task.pixel_end);
+    FetchAhead ahead = FetchAfter(in, task, rows, end);
     for (std::size_t panel = task.panel; panel < task.panel_end; ++panel) {
       const std::size_t group = panel / in.plan.panels_of_group;
       const std::size_t in_group = panel % in.plan.panels_of_group * WeightPanelWidth();
@@ -99,7 +118,8 @@ void WeightsOfTask(const WeightsInputs& in, const WeightsTask& task, bool add, f
                        .add = add || begin != task.pixel,
                        .dweight = dweight + column,
                        .stride_out = d.out_channels,
-                       .columns = columns};
+                       .columns = columns,
+                       .ahead = {}};
       if (columns != width || (d.out_channels != width && in.plan.rows > 2 * MaxWeightRows(narrow))) {
         PackB(t.dy, d.out_channels, false, end - begin, columns, width, packed);
         t.dy = packed;
@@ -110,7 +130,7 @@ void WeightsOfTask(const WeightsInputs& in, const WeightsTask& task, bool add, f
         const ConvDims::Axes at{tap / d.kernel[2] / d.kernel[1], tap / d.kernel[2] % d.kernel[1], tap % d.kernel[2]};
         t.run_count = FindRuns(d, x, at, begin, end, runs);
         t.dweight = dweight + tap * inputs * d.out_channels + column;
-        WeightTilesOf(in.offsets == nullptr ? inputs : in.plan.rows, narrow, t, runs);
+        WeightTilesOf(rows, narrow, t, runs, ahead);
       }
     }
   }

@@ -9,7 +9,7 @@
 
 namespace tapestry::kernels {
 
-// Neighbouring pixels of y in one row, and where a tap puts the first of them in x.
+// Neighbouring pixels of y, and where a tap puts the first of them in x.
 struct PixelRun {
   const float* x;
   std::size_t pixel, count;  // the first pixel, counted from that of the block
@@ -20,6 +20,7 @@ struct PixelRun {
 // run over them.
 struct WeightsPlan {
   static constexpr std::size_t kBlock = 256;         // pixels, at most
+  static constexpr std::size_t kRun = 32;            // pixels, at most; fetches come between runs
   static constexpr std::size_t kSlice = 128 * 1024;  // elements of the gradient that a task visits for each block
   static constexpr std::size_t kTasks = 16;          // wanted
   static constexpr std::size_t kChunk = 2048;        // pixels of a chunk, at least

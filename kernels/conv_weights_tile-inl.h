@@ -8,6 +8,7 @@
 #define TAPESTRY_KERNELS_CONV_WEIGHTS_TILE_INL_H
 #endif
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <utility>
@@ -17,6 +18,24 @@
 
 HWY_BEFORE_NAMESPACE();
 namespace tapestry::kernels::HWY_NAMESPACE {
+
+constexpr std::size_t kLine = 16;  // floats of a cache line
+
+// What the next block will read, of dy and of x; each tile fetches a share of it into L2 while it computes.
+struct FetchAhead {
+  struct Range {
+    const float *at, *end;
+  };
+  Range next() {
+    Range& range = ranges[ranges[0].at == ranges[0].end];
+    const float* from = range.at;
+    range.at += std::min(share, static_cast<std::size_t>(range.end - from));
+    return {from, range.at};
+  }
+
+  Range ranges[2];
+  std::size_t share;
+};
 
 // dweight[row m, columns] (+)= the sum over the pixels of all runs of x[pixel, row m] dy[pixel, columns].
 struct WeightTileArgs {
@@ -29,6 +48,7 @@ struct WeightTileArgs {
   bool add;
   float* dweight;
   std::size_t stride_out, columns;
+  FetchAhead::Range ahead;
 };
 
 // MR rows by NR vectors. The sums of a block start from zero, so that long sums are made of short ones.
@@ -43,7 +63,12 @@ void WeightTile(const WeightTileArgs& t) {
   std::ptrdiff_t offsets[MR];
 #pragma GCC unroll 32
   for (std::size_t m = 0; m < MR; ++m) offsets[m] = kOffsets ? t.offsets[m] : static_cast<std::ptrdiff_t>(m);
+  const std::size_t lines = static_cast<std::size_t>(t.ahead.end - t.ahead.at) / kLine;
+  const std::size_t lines_of_run = 1 + lines / std::max<std::size_t>(t.run_count, 1);
+  const float* ahead = t.ahead.at;
   for (const PixelRun* run = t.runs; run != t.runs + t.run_count; ++run) {
+    for (std::size_t i = 0; i < lines_of_run && ahead < t.ahead.end; ++i, ahead += kLine)
+      __builtin_prefetch(ahead, 0, 2);
     const float* x = run->x;
     const float* dy = t.dy + run->pixel * t.stride_dy;
     for (std::size_t left = run->count; left != 0; --left, x += t.stride_x, dy += t.stride_dy) {
