@@ -1,6 +1,7 @@
 #include "autodiff/ops/conv.h"
 
-#include "kernels/error.h"
+#include "autodiff/ops/elementwise.h"
+#include "autodiff/ops/reduce.h"
 #include "tests/catch.h"
 #include "tests/support/ops.h"
 
@@ -177,4 +178,119 @@ TEST_CASE("conv_transpose: gradients over strides, padding, dilation, groups and
     check_transpose<2>(kCases2, output_padding);
     check_transpose<3>(kCases3, output_padding);
   }
+}
+
+TEST_CASE("conv: every activation is that of the op behind it") {
+  constexpr Activation kAll[] = {
+      Activation::none, Activation::relu,      Activation::leaky_relu, Activation::elu,      Activation::selu,
+      Activation::gelu, Activation::silu,      Activation::mish,       Activation::softplus, Activation::sigmoid,
+      Activation::tanh, Activation::hardswish, Activation::hardsigmoid};
+  Context context{{.threads = 1}};
+  for (const Activation activation : kAll) {
+    const auto run = [&](const auto& op) {
+      Tape tape{context};
+      const Var x = tape.variable(context.uniform({2, 5, 6, 3}, -1, 1, 1)),
+                w = tape.variable(context.uniform({3, 2, 3, 3}, -1, 1, 2)),
+                b = tape.variable(context.uniform({3}, -1, 1, 3));
+      const Var y = op(x, w, b);
+      const Gradients gradients = tape.backward(y, context.uniform(y.shape(), -1, 1, 4));
+      return std::vector<Tensor>{y.value().clone(), gradients[x].clone(), gradients[w].clone(), gradients[b].clone()};
+    };
+    const auto require_equal = [](const std::vector<Tensor>& a, const std::vector<Tensor>& b) {
+      for (std::size_t i = 0; i < a.size(); ++i)
+        REQUIRE(std::ranges::equal(std::as_const(a[i]).span<float>(), std::as_const(b[i]).span<float>()));
+    };
+    INFO("activation " << static_cast<int>(activation));
+    require_equal(run([&](const Var& x, const Var& w, const Var& b) {
+                    return conv2d(x, w, b, {.padding = {1, 0}, .activation = activation});
+                  }),
+                  run([&](const Var& x, const Var& w, const Var& b) {
+                    return activate(conv2d(x, w, b, {.padding = {1, 0}}), activation);
+                  }));
+    require_equal(run([&](const Var& x, const Var& w, const Var& b) {
+                    return conv_transpose2d(x, w, b, {.stride = 2, .activation = activation});
+                  }),
+                  run([&](const Var& x, const Var& w, const Var& b) {
+                    return activate(conv_transpose2d(x, w, b, {.stride = 2}), activation);
+                  }));
+  }
+}
+
+TEST_CASE("conv: gradients through the fused relu, over kernels, groups and strides") {
+  for (const Case& c : kCases2) {
+    ConvOptions<2> options = options_of<2>(c);
+    options.activation = Activation::relu;
+    // Sums of products are below 18, and biases beyond 20 decide the sign: none comes near the kink.
+    check_op(
+        [&](std::span<const Var> v) {
+          const Var bias = v[2] * 400 - 200;
+          return conv2d(v[0], v[1], bias, options);
+        },
+        {shape_of(c.batch, c.in, c.channels), weight_shape(c.kernel, c.channels / c.groups, c.outputs), {c.outputs}},
+        {.low = 0.01, .high = 0.98, .away_from = 0.5});
+  }
+}
+
+TEST_CASE("conv: padding `same` keeps the size, with the odd zero behind") {
+  Context context{{.threads = 1}};
+  const Var x = context.input(context.tensor({1, 4, 1}, {1, 2, 3, 4})),
+            w = context.input(context.tensor({2, 1, 1}, {10, 1}));
+  const Var y = conv1d(x, w, {}, {.padding = Padding::same});
+  REQUIRE(y.shape() == Shape{1, 4, 1});
+  CHECK(std::ranges::equal(y.value().span<float>(), std::array{12.0f, 23.0f, 34.0f, 40.0f}));
+  const Var dilated = conv1d(x, w, {}, {.padding = Padding::same, .dilation = 3});  // one before, two behind
+  CHECK(std::ranges::equal(dilated.value().span<float>(), std::array{3.0f, 14.0f, 20.0f, 30.0f}));
+  CHECK(conv1d(x, w, {}, {.padding = Padding::valid}).shape() == Shape{1, 3, 1});
+  for (std::int64_t kernel : {1, 2, 3, 4, 5})
+    for (std::int64_t dilation : {1, 2})
+      check_op(
+          [&](std::span<const Var> v) {
+            return conv2d(v[0], v[1], v[2], {.padding = Padding::same, .dilation = dilation});
+          },
+          {{2, 5, 4, 2}, {kernel, 3, 2, 3}, {3}});
+}
+
+TEST_CASE("conv_transpose: sizes and numbers of a small case by hand") {
+  Context context{{.threads = 1}};
+  const Var x = context.input(context.tensor({1, 2, 1}, {1, 2})),
+            w = context.input(context.tensor({3, 1, 1}, {1, 10, 100})), b = context.input(context.tensor({1}, {1000}));
+  const auto row = [&](const ConvTransposeOptions<1>& options) {
+    const Tensor y = conv_transpose1d(x, w, b, options).value();
+    const std::span<const float> values = y.span<float>();
+    return std::vector<float>(values.begin(), values.end());
+  };
+  CHECK(row({}) == std::vector<float>{1001, 1012, 1120, 1200});
+  CHECK(row({.stride = 2}) == std::vector<float>{1001, 1010, 1102, 1020, 1200});
+  CHECK(row({.stride = 2, .output_padding = 1}) == std::vector<float>{1001, 1010, 1102, 1020, 1200, 1000});
+  CHECK(row({.padding = 1}) == std::vector<float>{1012, 1120});
+  CHECK(row({.dilation = 2}) == std::vector<float>{1001, 1002, 1010, 1020, 1100, 1200});
+}
+
+TEST_CASE("conv: one value in several places, constants, and no samples at all") {
+  check_op([](std::span<const Var> v) { return conv1d(v[0], v[0]); }, {{3, 3, 3}});
+  check_op([](std::span<const Var> v) { return conv1d(conv1d(v[0], v[1], v[2]), v[1], v[2]); },
+           {{2, 5, 3}, {2, 3, 3}, {3}});
+  const Context fixed;
+  const auto constant = [&](const Var& beside, const Shape& shape) {
+    return beside.constant(fixed.uniform(shape, -1, 1, 9, DType::float64).to(beside.dtype()));
+  };
+  const Shape x_shape{2, 4, 3, 2}, w_shape{2, 2, 2, 3};
+  check_op([&](std::span<const Var> v) { return conv2d(v[0], constant(v[0], w_shape), constant(v[0], {3})); },
+           {x_shape});
+  check_op([&](std::span<const Var> v) { return conv2d(constant(v[0], x_shape), v[0], constant(v[0], {3})); },
+           {w_shape});
+  check_op([&](std::span<const Var> v) { return conv2d(constant(v[0], x_shape), constant(v[0], w_shape), v[0]); },
+           {{3}});
+  check_op([&](std::span<const Var> v) { return conv_transpose2d(constant(v[0], x_shape), v[0]); }, {{2, 2, 3, 2}});
+  Context context{{.threads = 1}};
+  Tape tape{context};
+  const Var x = tape.variable(context.zeros({0, 4, 2})), w = tape.variable(context.full({3, 2, 5}, 1)),
+            b = tape.variable(context.full({5}, 1));
+  const Var y = conv1d(x, w, b, {.padding = 1, .activation = Activation::relu});
+  REQUIRE(y.shape() == Shape{0, 4, 5});
+  const Var z = conv_transpose1d(y, w, {}, {.stride = 2});
+  REQUIRE(z.shape() == Shape{0, 9, 2});
+  const Gradients gradients = tape.backward(z, z.value().like());
+  for (const float value : gradients[w].span<float>()) REQUIRE(value == 0);
+  for (const float value : gradients[b].span<float>()) REQUIRE(value == 0);
 }
