@@ -6,6 +6,9 @@ usage: make_golden.py [FOLDER]
 
 NAME.npz holds "param/<state dict name>" in PyTorch's layouts, "x", "y" (labels), "losses", and "after/<state dict name>"
 as the steps leave it. The last seven networks have the layers of the benchmark models, with fewer channels.
+
+conv.npz holds single convolutions: "NAME/weight", "/bias" (where there is one), "/x" and "/dy" as they were drawn, and
+"/y", "/dx", "/dweight" and "/dbias" in float64.
 """
 import pathlib
 import sys
@@ -86,6 +89,38 @@ NETWORKS = {
     "voxel_bn3d": (voxel_bn3d, (1, 4, 8, 6), 0.01),
 }
 
+# name: (layer, shape of a sample)
+CONVS = {
+    "plain1d": (lambda: nn.Conv1d(3, 4, 3), (3, 9)),
+    "strided1d": (lambda: nn.Conv1d(2, 4, 4, stride=3, padding=2, dilation=2, groups=2), (2, 13)),
+    "plain2d": (lambda: nn.Conv2d(3, 5, (3, 2), padding=(1, 0)), (3, 6, 7)),
+    "strided2d": (lambda: nn.Conv2d(4, 6, 3, stride=(2, 3), padding=2, dilation=(1, 2), groups=2, bias=False), (4, 7, 9)),
+    "same2d": (lambda: nn.Conv2d(2, 3, (4, 2), padding="same", dilation=(1, 3)), (2, 5, 6)),
+    "depthwise2d": (lambda: nn.Conv2d(3, 6, 3, padding=1, groups=3), (3, 5, 4)),
+    "plain3d": (lambda: nn.Conv3d(2, 3, (2, 3, 1), stride=(1, 2, 1), padding=(1, 0, 0)), (2, 3, 5, 4)),
+    "transposed1d": (lambda: nn.ConvTranspose1d(3, 4, 3, stride=2, padding=1, output_padding=1), (3, 5)),
+    "transposed2d": (lambda: nn.ConvTranspose2d(4, 6, (3, 2), stride=(2, 3), padding=(0, 1), output_padding=(1, 0),
+                                                dilation=(2, 1), groups=2), (4, 3, 4)),
+    "transposed3d": (lambda: nn.ConvTranspose3d(2, 3, 2, stride=2, bias=False), (2, 2, 3, 2)),
+}
+
+
+def make_convs(folder):
+    torch.manual_seed(0)
+    arrays = {}
+    for name, (layer, shape) in CONVS.items():
+        conv = layer()
+        x = torch.randn(2, *shape)
+        dy = torch.randn_like(conv(x))
+        drawn = {"x": x, "dy": dy, **dict(conv.named_parameters())}
+        arrays.update({f"{name}/{key}": value.detach().numpy().copy() for key, value in drawn.items()})
+        conv, x = conv.double(), x.double().requires_grad_()
+        y = conv(x)
+        y.backward(dy.double())
+        found = {"y": y, "dx": x.grad, **{f"d{key}": value.grad for key, value in conv.named_parameters()}}
+        arrays.update({f"{name}/{key}": value.detach().numpy() for key, value in found.items()})
+    np.savez_compressed(folder / "conv.npz", **arrays)
+
 
 def state(prefix, model, dtype):
     """Integers, such as the batches that a norm has seen, stay integers."""
@@ -114,5 +149,7 @@ def make(name, folder):
 
 
 if __name__ == "__main__":
+    target = pathlib.Path(sys.argv[1]) if len(sys.argv) > 1 else pathlib.Path(__file__).parent
+    make_convs(target)
     for network in NETWORKS:
-        make(network, pathlib.Path(sys.argv[1]) if len(sys.argv) > 1 else pathlib.Path(__file__).parent)
+        make(network, target)
