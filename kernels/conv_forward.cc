@@ -22,7 +22,7 @@ std::size_t WidthOf(std::size_t columns) {
 // Panel `number` of all groups: its rows are the inputs of a sum, in order.
 void PackWeights(const ConvJob& job, std::size_t number, const float* weight, float* to) {
   const Correlation& c = job.c;
-  const std::size_t group = number / job.panels, column = number % job.panels * job.panel_width;
+  const std::size_t group = number / job.group_panels, column = number % job.group_panels * job.panel_width;
   const std::size_t columns = std::min(job.panel_width, c.columns - column), width = WidthOf(columns);
   const std::size_t stride = c.groups * (c.transposed ? c.channels : c.columns);
   const std::size_t first = c.transposed ? column * stride + group * c.channels : group * c.columns + column;
@@ -56,14 +56,14 @@ struct Cover {
   std::size_t lines = 1, pieces = 1;
 };
 
-// Walks over the lines of a box.
+// Walks over the lines of a stretch.
 struct Lines {
-  Lines(const ConvJob& job, const ConvBox& box) {
-    for (std::size_t i = 0, n = 0; i < 4; ++i)
+  Lines(const ConvJob& job, const ConvStretch& stretch) {
+    for (std::size_t i = 0, n = 3; i < 4; ++i)
       if (i != job.line_axis) {
-        size[n] = box.size[i];
+        size[--n] = stretch.size[i];
         in_strides[n] = job.in_strides[i] * job.c.axes[i].stride;
-        y_strides[n++] = job.y_strides[i];
+        y_strides[n] = job.y_strides[i];
       }
   }
   std::size_t count() const { return size[0] * size[1] * size[2]; }
@@ -77,21 +77,20 @@ struct Lines {
       index[i] = 0;
     }
   }
-  std::size_t in = 0, y = 0;  // where the line starts, after the first one of the box
+  std::size_t in = 0, y = 0;  // where the line starts, after the first one
   std::array<std::size_t, 3> index{}, size, in_strides, y_strides;
 };
 
-void BoxPanel(const ConvJob& job, const ConvBox& box, ConvTile t, const float* in, float* y, std::size_t columns) {
-  const CorrelationAxis& axis = job.c.axes[job.line_axis];
-  const std::size_t length = box.size[job.line_axis], in_stride = axis.stride * job.in_strides[job.line_axis];
-  const bool narrow = WidthOf(columns) == hn::Lanes(kTag);
-  Lines lines(job, box);
+// All tiles of a stretch and a panel.
+void StretchTiles(const ConvJob& job, const ConvStretch& stretch, ConvTile t, const float* in, float* y) {
+  const std::size_t length = stretch.size[job.line_axis];
+  const bool narrow = WidthOf(t.columns) == hn::Lanes(kTag);
+  Lines lines(job, stretch);
   const std::size_t count = lines.count();
   const Cover cover(count, length);
   const std::size_t steps = (count + cover.lines - 1) / cover.lines;
-  t.in_stride = in_stride;
+  t.in_stride = job.c.axes[job.line_axis].stride * job.in_strides[job.line_axis];
   t.out_stride = job.y_strides[job.line_axis];
-  t.columns = columns;
   for (std::size_t step = 0; step < steps; ++step) {
     const std::size_t some = count * (step + 1) / steps - count * step / steps;
     std::array<std::size_t, kMaxLines> in_at{}, y_at{};
@@ -102,7 +101,7 @@ void BoxPanel(const ConvJob& job, const ConvBox& box, ConvTile t, const float* i
     for (std::size_t piece = 0; piece < cover.pieces; ++piece) {
       const std::size_t begin = length * piece / cover.pieces, end = length * (piece + 1) / cover.pieces;
       for (std::size_t i = 0; i < some; ++i) {
-        t.in[i] = in + in_at[i] + begin * in_stride;
+        t.in[i] = in + in_at[i] + begin * t.in_stride;
         t.out[i] = y + y_at[i] + begin * t.out_stride;
       }
       TileFor(some, end - begin, narrow, job.dense)(t);
@@ -110,30 +109,26 @@ void BoxPanel(const ConvJob& job, const ConvBox& box, ConvTile t, const float* i
   }
 }
 
-void Box(const ConvJob& job, std::size_t task, float* band) {
+void Box(const ConvJob& job, std::size_t task, ConvRun* runs, float* band) {
   const Correlation& c = job.c;
-  const ConvBox box(job.boxes, c, task);
-  const float* in = job.x;
-  float* y = job.y;
-  for (std::size_t i = 0; i < 4; ++i) {
-    in += (static_cast<std::ptrdiff_t>(box.begin[i] * c.axes[i].stride) + c.axes[i].start) *
-          static_cast<std::ptrdiff_t>(job.x_strides[i]);
-    y += box.begin[i] * job.y_strides[i] + c.axes[i].first * (job.y_strides[i] / c.axes[i].next);
-  }
-  if (job.banded) {
-    fill_band(job, box, band);
-    in = band;
-  }
-  for (std::size_t panel = 0; panel < c.groups * job.panels; ++panel) {
-    const std::size_t group = panel / job.panels, column = panel % job.panels * job.panel_width;
-    const std::size_t at = group * c.columns + column;
-    const ConvTile tile{.jumps = job.jumps,
-                        .runs = job.runs,
-                        .run = job.run,
-                        .panel = job.weights + panel * job.panel_floats(),
-                        .bias = job.bias == nullptr ? nullptr : job.bias + at,
-                        .relu = c.relu};
-    BoxPanel(job, box, tile, in + group * c.channels, y + at, std::min(job.panel_width, c.columns - column));
+  const ConvBox box(job, task);
+  if (job.banded) fill_band(job, box, band);
+  const float* in = job.banded ? band : job.x;
+  for (std::size_t panel = box.panel; panel < box.panel_end; ++panel) {
+    const std::size_t group = panel / job.group_panels, column = panel % job.group_panels * job.panel_width;
+    const std::size_t at = group * c.columns + column, columns = std::min(job.panel_width, c.columns - column);
+    ConvTile tile{.runs = runs,
+                  .panel = job.weights + panel * job.panel_floats(),
+                  .bias = job.bias == nullptr ? nullptr : job.bias + at,
+                  .relu = c.relu,
+                  .columns = columns};
+    ConvStretch s(job, box);
+    for (s.restart(1); s.next(1);)
+      for (s.restart(2); s.next(2);)
+        for (s.restart(3); s.next(3);) {
+          tile.run_count = s.write_runs(WidthOf(columns), runs);
+          StretchTiles(job, s, tile, in + s.in_offset() + group * c.channels, job.y + s.y_offset() + at);
+        }
   }
 }
 
@@ -155,28 +150,24 @@ void correlate(const Device& device, const Correlation& c, const float* x, const
   const auto floats = [&](std::size_t count) { return device.arena.allocate(count * sizeof(float)); };
   const auto data = [](const Block& block) { return reinterpret_cast<float*>(block.data()); };
   ConvJob job(c, TAPESTRY_CALL(device.target, WidthOf)(c.columns));
-  const std::size_t tasks = job.boxes.tasks(), panels = c.groups * job.panels;
   const bool alone = c.outputs() * c.depth() * c.groups * c.columns < 8 * kGrain;
   const auto run = [&](std::size_t count, const auto& task) {
     if (!alone) return device.pool.run(count, task);
     for (std::size_t i = 0; i < count; ++i) task(i);
   };
 
-  const Block jumps = device.arena.allocate(job.runs * sizeof(std::ptrdiff_t));
-  job.write_jumps(reinterpret_cast<std::ptrdiff_t*>(jumps.data()));
-  const Block packed = floats(job.packed ? panels * job.panel_floats() : 0);
+  const Block packed = floats(job.packed ? job.panels * job.panel_floats() : 0);
   if (job.packed)
-    run(panels, [&](std::size_t i) {
+    run(job.panels, [&](std::size_t i) {
       TAPESTRY_CALL(device.target, PackWeights)(job, i, weight, data(packed) + i * job.panel_floats());
     });
-  job.jumps = reinterpret_cast<const std::ptrdiff_t*>(jumps.data());
   job.weights = job.packed ? data(packed) : weight;
   job.x = x;
   job.bias = bias;
   job.y = y;
-  run(tasks, [&](std::size_t i) {
-    const Block band = floats(job.band_floats());
-    TAPESTRY_CALL(device.target, Box)(job, i, data(band));
+  run(job.tasks(), [&](std::size_t i) {
+    const Block runs = device.arena.allocate(job.runs() * sizeof(ConvRun)), band = floats(job.band_floats());
+    TAPESTRY_CALL(device.target, Box)(job, i, reinterpret_cast<ConvRun*>(runs.data()), data(band));
   });
 }
 

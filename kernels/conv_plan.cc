@@ -5,6 +5,15 @@
 
 namespace tapestry::kernels {
 
+TapRange CorrelationAxis::taps_inside(std::size_t output) const {
+  const std::ptrdiff_t at = position(output);
+  const auto steps_to = [&](std::ptrdiff_t distance) {  // taps before one is `distance` away
+    return distance <= 0 ? 0 : std::min(taps, (static_cast<std::size_t>(distance) + step - 1) / step);
+  };
+  const std::size_t begin = steps_to(-at), end = steps_to(static_cast<std::ptrdiff_t>(in) - at);
+  return begin < end ? TapRange{begin, end} : TapRange{};
+}
+
 Correlation forward_correlation(const ConvDims& d) {
   Correlation c{
       .groups = d.groups, .channels = d.in_channels / d.groups, .columns = d.out_channels / d.groups, .relu = d.relu};
@@ -60,100 +69,178 @@ namespace {
 constexpr std::size_t kBandFloats = 96 * 1024;          // a band stays in L2 beside a panel of weights
 constexpr std::size_t kTasks = 16;                      // as many at least
 constexpr std::size_t kTaskProducts = 4 * 1024 * 1024;  // unless they become smaller than this
+constexpr std::size_t kShortRun = 16;                   // shorter ones do not pay for a loop of their own
+constexpr std::size_t kImages = 8;                      // that make a line
+
+// Pixels of a tile lie along the rows, or along the longest axis where rows are too short, or along the batch where
+// rows would multiply many zeros.
+std::size_t choose_line_axis(const Correlation& c) {
+  const CorrelationAxis& row = c.axes[3];
+  std::size_t inside = 0;
+  for (std::size_t p = 0; p < row.out; ++p) inside += row.taps_inside(p).size();
+  if (c.axes[0].out >= kImages && inside * 100 < row.out * row.taps * 95) return 0;
+  std::size_t axis = 3;
+  for (std::size_t i = 3; i-- > 0 && row.out < 4;)
+    if (c.axes[i].out > c.axes[axis].out) axis = i;
+  return axis;
+}
 
 }  // namespace
 
-ConvBoxes::ConvBoxes(const Correlation& c) {
+ConvJob::ConvJob(const Correlation& correlation, std::size_t width)
+    : c(correlation), line_axis(choose_line_axis(c)), panel_width(width) {
+  const std::size_t run = c.groups == 1 && c.axes[3].step == 1 ? c.axes[3].taps * c.channels : c.channels;
+  dense = run < kShortRun;
+  group_panels = (c.columns + width - 1) / width;
+  panels = c.groups * group_panels;
+  packed = c.transposed || c.groups > 1 || c.columns != width;
+  choose_boxes();
+  choose_strides();
+}
+
+// Boxes are halved along the batch as long as enough images are left, then along the other axes, until the band of each
+// fits and there are enough tasks.
+void ConvJob::choose_boxes() {
   const std::size_t pixel = c.groups * c.channels, products = c.outputs() * c.depth() * c.groups * c.columns;
-  for (std::size_t i = 0; i < 4; ++i) size[i] = c.axes[i].out;
-  for (std::size_t axis = 0;;) {
+  parts = 1;
+  for (std::size_t i = 0; i < 4; ++i) box[i] = c.axes[i].out;
+  for (;;) {
     for (std::size_t i = 0; i < 4; ++i) {
-      count[i] = (c.axes[i].out + size[i] - 1) / size[i];
-      band[i] = c.axes[i].taps == 0 ? 0 : c.axes[i].extent(size[i]);
+      boxes[i] = (c.axes[i].out + box[i] - 1) / box[i];
+      band[i] = c.axes[i].extent(box[i]);
+      if (i != line_axis) band[i] = std::min(band[i], c.axes[i].in);
     }
-    const bool large = band[0] * band[1] * band[2] * band[3] * pixel > kBandFloats ||
-                       (tasks() < kTasks && products / tasks() > kTaskProducts);
-    while (axis < 4 && size[axis] == 1) ++axis;
-    if (!large || axis == 4) return;
-    size[axis] = (size[axis] + 1) / 2;
+    const bool large = band[0] * band[1] * band[2] * band[3] * pixel > kBandFloats;
+    const bool few = tasks() < kTasks && products / tasks() > kTaskProducts;
+    std::size_t axis = box[0] > (line_axis == 0 ? kImages : 1) ? 0 : 1;
+    if (!large && !few) return;
+    if (!large && axis == 1 && parts * 2 <= panels) {
+      parts *= 2;
+      continue;
+    }
+    while (axis < 4 && box[axis] == 1) ++axis;
+    if (axis == 4) return;
+    box[axis] = (box[axis] + 1) / 2;
   }
 }
 
-ConvBox::ConvBox(const ConvBoxes& boxes, const Correlation& c, std::size_t task) {
-  for (std::size_t i = 4; i-- > 0; task /= boxes.count[i]) {
-    begin[i] = task % boxes.count[i] * boxes.size[i];
-    size[i] = std::min(boxes.size[i], c.axes[i].out - begin[i]);
-  }
-}
-
-ConvJob::ConvJob(const Correlation& correlation, std::size_t panel_width)
-    : c(correlation), boxes(correlation), panel_width(panel_width) {
-  const auto& axes = c.axes;
-  banded = c.depth() != 0 && std::ranges::any_of(axes, &CorrelationAxis::reads_outside);
-  std::size_t x = c.groups * c.channels, in = x, y = c.groups * c.columns;
-  for (std::size_t i = 4; i-- > 0;) {
+void ConvJob::choose_strides() {
+  std::size_t x = c.groups * c.channels, y = c.groups * c.columns;
+  for (std::size_t i = 4; i-- > 0; x *= c.axes[i].in, y *= c.axes[i].total) {
     x_strides[i] = x;
-    in_strides[i] = in;
-    y_strides[i] = y * axes[i].next;
-    x *= axes[i].in;
-    in *= banded ? boxes.band[i] : axes[i].in;
-    y *= axes[i].total;
+    y_strides[i] = y * c.axes[i].next;
   }
-  line_axis = 3;
-  for (std::size_t i = 3; i-- > 0 && axes[3].out < 4;)
-    if (boxes.size[i] > boxes.size[line_axis]) line_axis = i;
-  const bool joined = c.groups == 1 && axes[3].step == 1;  // the taps of a row lie together
-  run = joined ? axes[3].taps * c.channels : c.channels;
-  dense = run < 16;
-  if (dense) run = 1;
-  runs = run == 0 ? 0 : c.depth() / run;
-  panels = (c.columns + panel_width - 1) / panel_width;
-  packed = c.transposed || c.groups > 1 || c.columns != panel_width;
+  in_strides = x_strides;
+  // Images that lie a multiple of many cache lines apart would share few sets of the caches.
+  banded = c.depth() != 0 && (line_axis == 0 ? x_strides[0] % 32 == 0 : c.axes[line_axis].reads_outside());
+  if (!banded) return;
+  for (std::size_t i = 3; i-- > 0;) in_strides[i] = in_strides[i + 1] * band[i + 1];
+  if (line_axis == 0) in_strides[0] = (in_strides[0] + 31) / 32 * 32 + 16;
 }
 
-void ConvJob::write_jumps(std::ptrdiff_t* to) const {
-  const std::size_t row = c.axes[3].taps * c.channels;  // inputs of a row of taps
-  std::size_t end = 0;
-  for (std::size_t k = 0; k < c.depth(); k += run) {
-    const std::size_t taps = k / row, in_row = k % row;
-    const std::size_t begin = taps / c.axes[2].taps * c.axes[1].step * in_strides[1] +
-                              taps % c.axes[2].taps * c.axes[2].step * in_strides[2] +
-                              in_row / c.channels * c.axes[3].step * in_strides[3] + in_row % c.channels;
-    *to++ = static_cast<std::ptrdiff_t>(begin - end);  // wraps where it goes back
-    end = begin + run;
-  }
-}
-
-void fill_band(const ConvJob& job, const ConvBox& box, float* band) {
-  std::array<std::ptrdiff_t, 4> from;  // the position of x that is the first of the band
-  std::array<std::size_t, 4> extent;
-  for (std::size_t i = 0; i < 4; ++i) {
+ConvBox::ConvBox(const ConvJob& job, std::size_t task) {
+  const std::size_t part = task % job.parts;
+  panel = job.panels * part / job.parts;
+  panel_end = job.panels * (part + 1) / job.parts;
+  task /= job.parts;
+  for (std::size_t i = 4; i-- > 0; task /= job.boxes[i]) {
     const CorrelationAxis& axis = job.c.axes[i];
-    from[i] = axis.start + static_cast<std::ptrdiff_t>(box.begin[i] * axis.stride);
-    extent[i] = axis.extent(box.size[i]);
+    begin[i] = task % job.boxes[i] * job.box[i];
+    size[i] = std::min(job.box[i], axis.out - begin[i]);
+    const std::ptrdiff_t first = axis.position(begin[i]);
+    const std::ptrdiff_t last = first + static_cast<std::ptrdiff_t>(axis.extent(size[i]));
+    const bool halo = i == job.line_axis;
+    origin[i] = halo ? first : std::max<std::ptrdiff_t>(first, 0);
+    const std::ptrdiff_t end = halo ? last : std::min(last, static_cast<std::ptrdiff_t>(axis.in));
+    band[i] = static_cast<std::size_t>(std::max(end - origin[i], std::ptrdiff_t{0}));
+    if (!job.banded) origin[i] = 0;
   }
-  const auto inside = [&](std::size_t i, std::size_t at) {
-    return static_cast<std::size_t>(from[i] + static_cast<std::ptrdiff_t>(at));
+}
+
+void fill_band(const ConvJob& job, const ConvBox& box, float* to) {
+  const auto in = [&](std::size_t axis) { return job.c.axes[axis].in; };
+  const auto at = [&](std::size_t axis, std::size_t i) {  // wraps, and is not below in(axis), where it is outside
+    return static_cast<std::size_t>(box.origin[axis]) + i;
   };
-  const auto in3 = static_cast<std::ptrdiff_t>(job.c.axes[3].in), extent3 = static_cast<std::ptrdiff_t>(extent[3]);
-  const auto first = static_cast<std::size_t>(std::clamp<std::ptrdiff_t>(-from[3], 0, extent3));
-  const auto last =
-      static_cast<std::size_t>(std::clamp<std::ptrdiff_t>(in3 - from[3], static_cast<std::ptrdiff_t>(first), extent3));
-  const std::size_t pixel = job.in_strides[3];
-  for (std::size_t n = 0; n < extent[0]; ++n)
-    for (std::size_t p0 = 0; p0 < extent[1]; ++p0)
-      for (std::size_t p1 = 0; p1 < extent[2]; ++p1) {
-        float* to = band + n * job.in_strides[0] + p0 * job.in_strides[1] + p1 * job.in_strides[2];
-        const std::size_t q0 = inside(1, p0), q1 = inside(2, p1);
-        if (q0 >= job.c.axes[1].in || q1 >= job.c.axes[2].in || first == last) {
-          std::fill_n(to, extent[3] * pixel, 0.0f);
+  const std::size_t pixel = job.in_strides[3], row = box.band[3];
+  const std::size_t before = std::min(row, box.origin[3] < 0 ? 0 - at(3, 0) : 0);
+  const std::size_t some = at(3, before) >= in(3) ? 0 : std::min(row - before, in(3) - at(3, before));
+  for (std::size_t n = 0; n < box.band[0]; ++n)
+    for (std::size_t i = 0; i < box.band[1]; ++i)
+      for (std::size_t j = 0; j < box.band[2]; ++j) {
+        float* line = to + n * job.in_strides[0] + i * job.in_strides[1] + j * job.in_strides[2];
+        if (at(1, i) >= in(1) || at(2, j) >= in(2) || some == 0) {
+          std::fill_n(line, row * pixel, 0.0f);
           continue;
         }
-        const float* row = job.x + inside(0, n) * job.x_strides[0] + q0 * job.x_strides[1] + q1 * job.x_strides[2];
-        std::fill_n(to, first * pixel, 0.0f);
-        std::copy_n(row + inside(3, first) * pixel, (last - first) * pixel, to + first * pixel);
-        std::fill_n(to + last * pixel, (extent[3] - last) * pixel, 0.0f);
+        const float* from = job.x + at(0, n) * job.x_strides[0] + at(1, i) * job.x_strides[1] +
+                            at(2, j) * job.x_strides[2] + at(3, before) * pixel;
+        std::fill_n(line, before * pixel, 0.0f);
+        std::copy_n(from, some * pixel, line + before * pixel);
+        std::fill_n(line + (before + some) * pixel, (row - before - some) * pixel, 0.0f);
       }
+}
+
+void ConvStretch::restart(std::size_t axis) {
+  begin[axis] = box_.begin[axis];
+  size[axis] = 0;
+}
+
+bool ConvStretch::next(std::size_t axis) {
+  begin[axis] += size[axis];
+  const std::size_t end = box_.begin[axis] + box_.size[axis];
+  if (begin[axis] == end) return false;
+  const CorrelationAxis& a = job_.c.axes[axis];
+  if (axis == job_.line_axis) {
+    size[axis] = end - begin[axis];
+    taps[axis] = {0, a.taps};
+    return true;
+  }
+  size[axis] = 1;
+  taps[axis] = a.taps_inside(begin[axis]);
+  while (begin[axis] + size[axis] < end && a.taps_inside(begin[axis] + size[axis]) == taps[axis]) ++size[axis];
+  return true;
+}
+
+std::size_t ConvStretch::in_offset() const {
+  std::size_t offset = 0;
+  for (std::size_t i = 0; i < 4; ++i) {
+    const CorrelationAxis& axis = job_.c.axes[i];
+    const std::ptrdiff_t at = axis.position(begin[i]) + static_cast<std::ptrdiff_t>(taps[i].begin * axis.step);
+    if (taps[i].size() != 0) offset += static_cast<std::size_t>(at - box_.origin[i]) * job_.in_strides[i];
+  }
+  return offset;
+}
+
+std::size_t ConvStretch::y_offset() const {
+  std::size_t offset = 0;
+  for (std::size_t i = 0; i < 4; ++i)
+    offset += begin[i] * job_.y_strides[i] + job_.c.axes[i].first * (job_.y_strides[i] / job_.c.axes[i].next);
+  return offset;
+}
+
+std::size_t ConvStretch::write_runs(std::size_t width, ConvRun* runs) const {
+  const Correlation& c = job_.c;
+  const bool joined = c.groups == 1 && c.axes[3].step == 1 && !job_.dense;  // the taps of a row lie together
+  const std::size_t step = joined ? taps[3].size() : 1, count = job_.dense ? 1 : step * c.channels;
+  std::size_t number = 0, end = 0, panel_end = 0;
+  for (std::size_t i = 0; i < taps[1].size(); ++i)
+    for (std::size_t j = 0; j < taps[2].size(); ++j)
+      for (std::size_t k = 0; k < taps[3].size(); k += step) {
+        const std::size_t tap =
+            ((taps[1].begin + i) * c.axes[2].taps + taps[2].begin + j) * c.axes[3].taps + taps[3].begin + k;
+        std::size_t from = i * c.axes[1].step * job_.in_strides[1] + j * c.axes[2].step * job_.in_strides[2] +
+                           k * c.axes[3].step * job_.in_strides[3];
+        std::size_t panel = tap * c.channels * width;
+        for (std::size_t first = 0; first < step * c.channels; first += count) {
+          runs[number++] = {.jump = static_cast<std::ptrdiff_t>(from - end),
+                            .panel_jump = static_cast<std::ptrdiff_t>(panel - panel_end),
+                            .count = count};  // may wrap
+          end = from += count;
+          panel_end = panel += count * width;
+        }
+      }
+  return number;
 }
 
 }  // namespace tapestry::kernels

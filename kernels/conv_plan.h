@@ -1,6 +1,7 @@
 // How a convolution becomes tasks: plain sizes, functions of the shape alone; not part of the public interface.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 
@@ -8,9 +9,16 @@
 
 namespace tapestry::kernels {
 
-// An axis of a correlation: output i reads the positions start + i stride + j step, j < taps, of `in` positions; what
-// lies outside them is zero. It takes tap weight_tap + j weight_step of the weight's `kernel`, and is stored at
-// position first + i next of `total`.
+// Taps [begin, end) of an axis.
+struct TapRange {
+  std::size_t begin = 0, end = 0;
+  std::size_t size() const { return end - begin; }
+  bool operator==(const TapRange&) const = default;
+};
+
+// An axis of a correlation: output p reads the positions start + p stride + tap step, tap < taps, of `in` positions;
+// what lies outside them is zero. It takes tap weight_tap + tap weight_step of the weight's `kernel`, and is stored at
+// position first + p next of `total`.
 struct CorrelationAxis {
   std::size_t in = 1, out = 1, taps = 1, kernel = 1;
   std::ptrdiff_t start = 0;
@@ -18,8 +26,12 @@ struct CorrelationAxis {
   std::ptrdiff_t weight_tap = 0, weight_step = 1;
   std::size_t first = 0, next = 1, total = 1;
 
-  std::size_t extent(std::size_t outputs) const { return (outputs - 1) * stride + (taps - 1) * step + 1; }
+  std::ptrdiff_t position(std::size_t output) const { return start + static_cast<std::ptrdiff_t>(output * stride); }
+  std::size_t extent(std::size_t outputs) const {
+    return taps == 0 ? 0 : (outputs - 1) * stride + (taps - 1) * step + 1;
+  }
   bool reads_outside() const { return start < 0 || static_cast<std::size_t>(start) + extent(out) > in; }
+  TapRange taps_inside(std::size_t output) const;  // those that read inside
 };
 
 // Either direction of a convolution over data: group by group, `columns` outputs from `channels` inputs a pixel. The
@@ -35,48 +47,76 @@ struct Correlation {
 };
 
 Correlation forward_correlation(const ConvDims&);
-// The outputs first + i stride of each axis, `phase` < stride telling first.
+// The outputs phase + i stride of each axis, phase < stride.
 Correlation backward_correlation(const ConvDims&, const ConvDims::Axes& phase);
 
-// What one task computes: a box of the output that covers `size` along each axis.
-struct ConvBoxes {
-  explicit ConvBoxes(const Correlation&);
-
-  std::array<std::size_t, 4> size, count;  // outputs of a box, boxes
-  std::array<std::size_t, 4> band;         // positions that a box reads
-  std::size_t tasks() const { return count[0] * count[1] * count[2] * count[3]; }
+// Inputs that lie together: a sum takes `count` of them after a jump from where the run before it ended, at first from
+// the pixel, and their rows of the panel after another jump.
+struct ConvRun {
+  std::ptrdiff_t jump, panel_jump;
+  std::size_t count;
 };
 
-// All that the tasks of a correlation share.
+// How the tasks of a correlation are made, and what they share. A task computes a box of outputs, for a part of the
+// panels. Along `line_axis`, along which the pixels of a tile lie, all pixels have all taps, zeros included; along the
+// others, taps that read outside are left out.
 struct ConvJob {
+  using Sizes = std::array<std::size_t, 4>;
+
   ConvJob(const Correlation&, std::size_t panel_width);
 
   Correlation c;
-  ConvBoxes boxes;
-  bool banded;                                                  // tasks copy what they read, with zeros around
-  std::array<std::size_t, 4> x_strides, in_strides, y_strides;  // of positions of x, of what tiles read, of outputs
-  std::size_t line_axis;                                        // along which the pixels of a tile lie
-  bool dense;                                                   // every input has an offset of its own
-  std::size_t run, runs;            // inputs that lie together, and how many such runs a sum has
-  std::size_t panel_width, panels;  // columns of a panel; panels of each group
-  bool packed;                      // whether the weight must be packed, or is a panel as it is
+  std::size_t line_axis;
+  bool dense;                                     // runs are of one input
+  std::size_t panel_width, group_panels, panels;  // columns of a panel; panels of a group, of all groups
+  bool packed;                                    // whether the weight must be packed, or is a panel as it is
+  Sizes box, boxes;                               // outputs of a box along each axis, boxes
+  std::size_t parts;                              // of the panels
+  bool banded;                             // tasks copy what they read: for zeros around it, or to lie better in caches
+  Sizes band;                              // positions that a box reads
+  Sizes x_strides, in_strides, y_strides;  // of positions of x, of what tiles read, of outputs
 
-  const std::ptrdiff_t* jumps = nullptr;  // [runs]: from the pixel, then from the end of a run, to the next run
   const float *x = nullptr, *weights = nullptr, *bias = nullptr;
   float* y = nullptr;
 
-  std::size_t band_floats() const { return banded ? boxes.band[0] * in_strides[0] : 0; }
+  std::size_t tasks() const { return boxes[0] * boxes[1] * boxes[2] * boxes[3] * parts; }
+  std::size_t runs() const { return c.axes[1].taps * c.axes[2].taps * c.axes[3].taps * (dense ? c.channels : 1); }
+  std::size_t band_floats() const { return banded ? band[0] * in_strides[0] : 0; }
   std::size_t panel_floats() const { return c.depth() * panel_width; }
-  void write_jumps(std::ptrdiff_t* to) const;
+
+ private:
+  void choose_boxes();
+  void choose_strides();
 };
 
-// The box of task `task`: its first output and its size along each axis.
+// The box of a task, and where the band that it reads starts.
 struct ConvBox {
-  ConvBox(const ConvBoxes&, const Correlation&, std::size_t task);
-  std::array<std::size_t, 4> begin, size;
+  ConvBox(const ConvJob&, std::size_t task);
+  ConvJob::Sizes begin, size, band;      // outputs; positions read
+  std::array<std::ptrdiff_t, 4> origin;  // the position of x with which the band starts
+  std::size_t panel, panel_end;
 };
 
-// Copies what a box reads of x to `band`, zeros where there is nothing.
-void fill_band(const ConvJob&, const ConvBox&, float* band);
+// Copies what a box reads of x to `to`, zeros where there is nothing.
+void fill_band(const ConvJob&, const ConvBox&, float* to);
+
+// The parts of a box whose outputs have the same taps, one after the other.
+class ConvStretch {
+ public:
+  ConvStretch(const ConvJob& job, const ConvBox& box) : begin(box.begin), size(box.size), job_(job), box_(box) {}
+
+  void restart(std::size_t axis);
+  bool next(std::size_t axis);                                // moves on along an axis; false at the end of the box
+  std::size_t write_runs(std::size_t width, ConvRun*) const;  // returns their number
+  std::size_t in_offset() const;                              // from the start of what tiles read to the first input
+  std::size_t y_offset() const;
+
+  ConvJob::Sizes begin, size;  // outputs
+  std::array<TapRange, 4> taps{{{0, 1}, {}, {}, {}}};
+
+ private:
+  const ConvJob& job_;
+  const ConvBox& box_;
+};
 
 }  // namespace tapestry::kernels

@@ -12,6 +12,7 @@
 #include <cstddef>
 #include <utility>
 
+#include "kernels/conv_plan.h"
 #include "kernels/register_tile-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -24,8 +25,8 @@ struct ConvTile {
   const float* in[kMaxLines] = {};  // the first pixel of each line
   float* out[kMaxLines] = {};
   std::size_t in_stride = 0, out_stride = 0;  // from pixel to pixel
-  const std::ptrdiff_t* jumps = nullptr;  // to each of the `runs` runs of `run` inputs that a pixel sums: see ConvJob
-  std::size_t runs = 0, run = 0;
+  const ConvRun* runs = nullptr;              // what the first pixel sums
+  std::size_t run_count = 0;
   const float* panel = nullptr;  // the weights of each input, NR vectors
   const float* bias = nullptr;   // of each column; nullptr: none
   bool relu = false;
@@ -72,11 +73,11 @@ void SumTile(const ConvTile& t) {
       for (std::size_t m = 0; m < LENGTH; ++m) acc[i][m][n] = bias;
   }
   const float* panel = t.panel;
-  const std::ptrdiff_t* jump = t.jumps;
   PixelsOfTile<LINES, LENGTH> pixels(t);
-  for (std::size_t runs = t.runs; runs > 0; --runs, ++jump) {
-    pixels.move(*jump);
-    for (std::size_t k = kDense ? 1 : t.run; k > 0; --k, pixels.move(1), panel += NR * lanes) {
+  for (const ConvRun *run = t.runs, *end = run + t.run_count; run != end; ++run) {
+    pixels.move(run->jump);
+    panel += run->panel_jump;
+    for (std::size_t k = kDense ? 1 : run->count; k > 0; --k, pixels.move(1), panel += NR * lanes) {
       V weights[NR];
 #pragma GCC unroll 2
       for (std::size_t n = 0; n < NR; ++n) weights[n] = hn::LoadU(kTag, panel + n * lanes);
