@@ -37,6 +37,36 @@ struct ConvDims {
   std::size_t weight_size() const { return taps() * (in_channels / groups) * out_channels; }
 };
 
+// Windows over x [N, in, C], each of which gives a position of y [N, out, C]; axes as in ConvDims. Window p joins the
+// positions p stride - pad + t dilation for the taps t < kernel, or, when `adaptive`, those from floor(p in / out) to
+// below ceil((p + 1) in / out), where kernel is at least the longest of them. What lies outside x does not take part.
+struct PoolDims {
+  using Axes = ConvDims::Axes;
+  std::size_t batch = 0, channels = 1;
+  Axes in{1, 1, 1}, out{1, 1, 1}, kernel{1, 1, 1}, stride{1, 1, 1}, dilation{1, 1, 1}, pad{};
+  bool adaptive = false;
+  bool count_include_pad = true;  // averages count what lies in the padding, as zeros
+  std::int64_t divisor = 0;       // of averages, whatever the window; 0: its positions
+
+  std::size_t x_size() const { return batch * in[0] * in[1] * in[2] * channels; }
+  std::size_t y_size() const { return batch * out[0] * out[1] * out[2] * channels; }
+  std::size_t taps() const { return kernel[0] * kernel[1] * kernel[2]; }
+};
+
+// What a position of y reads along an axis when x [N, in, C] is resized to y [N, out, C].
+enum class ResizeKind { nearest, linear, linear_corners, reflect, replicate, circular };
+struct ResizeDims {
+  using Axes = ConvDims::Axes;
+  ResizeKind kind = ResizeKind::nearest;
+  std::size_t batch = 0, channels = 1;
+  Axes in{1, 1, 1}, out{1, 1, 1};
+  Axes before{};                  // of paddings: new positions in front
+  std::array<double, 3> scale{};  // of nearest and linear: out per in, as the user said; 0: out / in
+
+  std::size_t x_size() const { return batch * in[0] * in[1] * in[2] * channels; }
+  std::size_t y_size() const { return batch * out[0] * out[1] * out[2] * channels; }
+};
+
 // Elementwise work on up to three inputs of which any axis may be stretched (NumPy's broadcasting). Axes are collapsed:
 // none has size 1 unless it is the only one, and the innermost stride of each input is 1 or 0 (stretched).
 struct BroadcastDims {

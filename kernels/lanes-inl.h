@@ -8,6 +8,7 @@
 #endif
 
 #include <cstddef>
+#include <type_traits>
 
 HWY_BEFORE_NAMESPACE();
 namespace tapestry::kernels::HWY_NAMESPACE {
@@ -29,30 +30,32 @@ HWY_INLINE void store(hn::Vec<D> v, D d, hn::TFromD<D>* to, AllLanes) {
   hn::StoreU(v, d, to);
 }
 
-// The partial forms touch nothing past the last element; lanes that do not count are read as zero.
-#if HWY_TARGET == HWY_AVX2 || HWY_TARGET == HWY_AVX3
+// The partial forms touch nothing past the last element; lanes that do not count are read as zero. Masked loads do so
+// on AVX3, and on AVX2 for elements of 4 bytes or more; elsewhere they may read, and fault, beyond the mask.
+template <class D>
+constexpr bool kMaskedTails = HWY_TARGET == HWY_AVX3 ||
+                              (HWY_TARGET == HWY_AVX2 && sizeof(hn::TFromD<D>) >= sizeof(float));
+
 template <class D>
 HWY_INLINE hn::Vec<D> load(D d, const hn::TFromD<D>* from, FirstLanes lanes) {
-  return hn::MaskedLoad(hn::FirstN(d, lanes.count), d, from);
+  if constexpr (kMaskedTails<D>) {
+    return hn::MaskedLoad(hn::FirstN(d, lanes.count), d, from);
+  } else {
+    HWY_ALIGN hn::TFromD<D> buffer[HWY_MAX_BYTES / sizeof(hn::TFromD<D>)] = {};
+    for (std::size_t i = 0; i < lanes.count; ++i) buffer[i] = from[i];
+    return hn::Load(d, buffer);
+  }
 }
 template <class D>
 HWY_INLINE void store(hn::Vec<D> v, D d, hn::TFromD<D>* to, FirstLanes lanes) {
-  hn::BlendedStore(v, hn::FirstN(d, lanes.count), d, to);
+  if constexpr (kMaskedTails<D>) {
+    hn::BlendedStore(v, hn::FirstN(d, lanes.count), d, to);
+  } else {
+    HWY_ALIGN hn::TFromD<D> buffer[HWY_MAX_BYTES / sizeof(hn::TFromD<D>)] = {};
+    hn::Store(v, d, buffer);
+    for (std::size_t i = 0; i < lanes.count; ++i) to[i] = buffer[i];
+  }
 }
-#else  // whose masked loads may read, and fault, beyond the mask
-template <class D>
-HWY_INLINE hn::Vec<D> load(D d, const hn::TFromD<D>* from, FirstLanes lanes) {
-  HWY_ALIGN hn::TFromD<D> buffer[HWY_MAX_BYTES / sizeof(hn::TFromD<D>)] = {};
-  for (std::size_t i = 0; i < lanes.count; ++i) buffer[i] = from[i];
-  return hn::Load(d, buffer);
-}
-template <class D>
-HWY_INLINE void store(hn::Vec<D> v, D d, hn::TFromD<D>* to, FirstLanes lanes) {
-  HWY_ALIGN hn::TFromD<D> buffer[HWY_MAX_BYTES / sizeof(hn::TFromD<D>)];
-  hn::Store(v, d, buffer);
-  for (std::size_t i = 0; i < lanes.count; ++i) to[i] = buffer[i];
-}
-#endif
 
 // Lanes that do not count become `other`, for reductions in which zero is not neutral.
 template <class D>
@@ -71,6 +74,23 @@ HWY_INLINE void for_lanes(D d, std::size_t size, const Body& body) {
   std::size_t i = 0;
   for (; i + step <= size; i += step) body(i, AllLanes{});
   if (i < size) body(i, FirstLanes{size - i});
+}
+
+// Calls body(i, vectors, lanes) over [0, size) in blocks of 4, 2 and 1 whole vectors, then the tail; `vectors` is a
+// std::integral_constant.
+template <class D, class Body>
+HWY_INLINE void for_blocks(D d, std::size_t size, const Body& body) {
+  const std::size_t step = hn::Lanes(d);
+  constexpr std::integral_constant<std::size_t, 4> kFour;
+  constexpr std::integral_constant<std::size_t, 2> kTwo;
+  constexpr std::integral_constant<std::size_t, 1> kOne;
+  std::size_t i = 0;
+  for (; i + 4 * step <= size; i += 4 * step) body(i, kFour, AllLanes{});
+  if (i + 2 * step <= size) {
+    body(i, kTwo, AllLanes{});
+    i += 2 * step;
+  }
+  for_lanes(d, size - i, [&](std::size_t k, auto lanes) HWY_ATTR { body(i + k, kOne, lanes); });
 }
 
 }  // namespace tapestry::kernels::HWY_NAMESPACE

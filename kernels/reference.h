@@ -10,6 +10,8 @@
 #include "kernels/reference/matmul.h"
 #include "kernels/reference/norm.h"
 #include "kernels/reference/pointwise_loss.h"
+#include "kernels/reference/pool.h"
 #include "kernels/reference/reduce.h"
+#include "kernels/reference/resize.h"
 #include "kernels/reference/softmax.h"
 #include "kernels/reference/update.h"
