@@ -58,7 +58,7 @@ void set_output_sizes(const char* op, Window& window, const Location& where, boo
   for (std::size_t axis = 0; axis < 3; ++axis) {
     const std::int64_t stride = window.stride[axis],
                        padded = window.in[axis] + window.before[axis] + window.after[axis];
-    const std::int64_t free = padded - window.dilation[axis] * (window.kernel[axis] - 1) - 1;
+    const std::int64_t free = padded - window.dilation[axis] * (window.kernel[axis] - 1) - 1 + (ceil ? stride - 1 : 0);
     if (free < 0)
       fail<ShapeError>(where, op,
                        fmt::format("the kernel {} with dilation {} is larger than the input {} with padding {} before "
@@ -67,7 +67,7 @@ void set_output_sizes(const char* op, Window& window, const Location& where, boo
                                    describe(window.rank, window.in), describe(window.rank, window.before),
                                    describe(window.rank, window.after)));
     std::int64_t& out = window.out[axis];
-    out = (free + (ceil ? stride - 1 : 0)) / stride + 1;
+    out = free / stride + 1;
     if (ceil && (out - 1) * stride >= window.in[axis] + window.before[axis]) --out;
   }
 }
