@@ -4,10 +4,13 @@
 #include <benchmark/benchmark.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
+#include <limits>
 #include <vector>
 
 #include "autodiff/context.h"
+#include "kernels/peak.h"
 
 namespace tapestry::bench {
 
@@ -20,6 +23,47 @@ inline void report(benchmark::State& state, const Context& context, double flops
   if (flops > 0) state.counters["FLOP/s"] = Counter(flops, Counter::kIsIterationInvariantRate, Counter::kIs1000);
   if (bytes > 0) state.counters["B/s"] = Counter(bytes, Counter::kIsIterationInvariantRate, Counter::kIs1000);
   state.SetLabel(std::string(target_name(context.target())) + " fp32 threads " + std::to_string(context.threads()));
+}
+
+// The shortest of several runs, in seconds: on a busy machine, the one that was disturbed least.
+class Shortest {
+ public:
+  template <class Work>
+  void time(const Work& work) {
+    const auto start = std::chrono::steady_clock::now();
+    work();
+    benchmark::ClobberMemory();
+    seconds_ = std::min(seconds_, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+  }
+  double seconds() const { return seconds_; }
+
+ private:
+  double seconds_ = std::numeric_limits<double>::infinity();
+};
+
+// FLOP/s of multiply-adds in registers on all threads of the context: the roof of every kernel, measured at this
+// moment.
+inline double peak(const Context& context) {
+  constexpr std::size_t kRounds = 40000;
+  Tensor y = context.full({192 * context.threads()}, 1);
+  Shortest shortest;
+  for (int run = 0; run < 10; ++run)
+    shortest.time([&] { kernels::iterate_affine(context.device(), kRounds, 0.5f, 0.5f, y.span<float>()); });
+  return 2.0 * kRounds * static_cast<double>(y.size()) / shortest.seconds();
+}
+
+// Times work() with the counters `best`, the FLOP/s of the shortest call, and `peak_percent`, which share of the peak
+// in the same run that is.
+template <class Work>
+void measure_share(benchmark::State& state, const Context& context, double flops, double bytes, const Work& work) {
+  double roof = peak(context);
+  Shortest shortest;
+  for (auto _ : state) shortest.time(work);
+  roof = std::max(roof, peak(context));
+  const double best = flops / shortest.seconds();
+  report(state, context, flops, bytes);
+  state.counters["best"] = benchmark::Counter(best, benchmark::Counter::kDefaults, benchmark::Counter::kIs1000);
+  state.counters["peak_percent"] = 100 * best / roof;
 }
 
 using Tensors = std::vector<Tensor>;

@@ -1,0 +1,117 @@
+// Convolutions of the benchmark models: each pass, and both backward passes together, with the share of the peak of
+// fused multiply-adds that the fastest call reaches. FLOPs count the taps that meet padding too; a kernel that skips
+// them can pass 100 % on small images.
+#include "kernels/conv.h"
+
+#include <fmt/format.h>
+
+#include <set>
+
+#include "bench/support.h"
+
+namespace {
+
+using namespace tapestry;
+using kernels::ConvDims;
+
+struct Layer {
+  const char* model;
+  std::size_t batch, in_channels, out_channels, kernel, pad;
+  std::vector<std::size_t> size;  // of the input: H and W are the same in 2-D
+};
+
+const std::vector<Layer>& layers() {
+  static const std::vector<Layer> all{
+      {"resnet9", 64, 3, 64, 3, 1, {32}},       {"resnet9", 64, 64, 128, 3, 1, {32}},
+      {"resnet9", 64, 128, 128, 3, 1, {16}},    {"resnet9", 64, 128, 256, 3, 1, {16}},
+      {"resnet9", 64, 256, 256, 3, 1, {8}},     {"resnet9", 64, 256, 256, 3, 1, {4}},
+      {"mnist_bn", 128, 1, 32, 5, 0, {28}},     {"mnist_bn", 128, 32, 32, 5, 0, {24}},
+      {"mnist_bn", 128, 32, 64, 3, 0, {10}},    {"mnist_bn", 128, 64, 64, 3, 0, {8}},
+      {"neupy_gn", 64, 1, 16, 3, 0, {28}},      {"neupy_gn", 64, 16, 16, 3, 0, {26}},
+      {"voxel", 16, 1, 16, 3, 1, {16, 28, 28}}, {"voxel", 16, 16, 32, 3, 1, {8, 14, 14}},
+      {"voxel", 16, 32, 64, 3, 1, {4, 7, 7}}};
+  return all;
+}
+
+ConvDims dims_of(const Layer& layer, std::size_t batch) {
+  ConvDims dims{.batch = batch, .in_channels = layer.in_channels, .out_channels = layer.out_channels};
+  for (std::size_t axis = layer.size.size() == 1 ? 1 : 0; axis < 3; ++axis) {
+    dims.in[axis] = layer.size.size() == 1 ? layer.size[0] : layer.size[axis];
+    dims.kernel[axis] = layer.kernel;
+    dims.pad[axis] = layer.pad;
+    dims.out[axis] = dims.in[axis] + 2 * layer.pad - layer.kernel + 1;
+  }
+  return dims;
+}
+
+std::string name_of(const Layer& layer) {
+  return fmt::format("{}/{}->{}@{}k{}", layer.model, layer.in_channels, layer.out_channels, fmt::join(layer.size, "x"),
+                     layer.kernel);
+}
+
+enum Operand { kX, kWeight, kBias, kDy, kY, kDx, kDweight, kDbias };
+
+bench::Tensors operands(const Context& context, const ConvDims& dims) {
+  const auto random = [&](std::size_t size, std::uint64_t stream) {
+    return context.uniform({static_cast<std::int64_t>(size)}, -1, 1, stream);
+  };
+  bench::Tensors all{random(dims.x_size(), 1), random(dims.weight_size(), 2), random(dims.out_channels, 3),
+                     random(dims.y_size(), 4)};
+  for (const int like : {kDy, kX, kWeight, kBias})
+    all.push_back(context.zeros(all[static_cast<std::size_t>(like)].shape()));
+  return all;
+}
+
+enum class Pass { forward, backward_data, backward_weights, backward };
+constexpr const char* kPasses[] = {"forward", "backward_data", "backward_weights", "backward"};
+
+template <class T>
+void run(const Context& context, const ConvDims& dims, Pass pass, bench::Tensors& t) {
+  const auto in = [&](Operand operand) { return std::as_const(t[operand]).span<T>(); };
+  const auto out = [&](Operand operand) { return t[operand].span<T>(); };
+  if (pass == Pass::forward) kernels::conv_forward(context.device(), dims, in(kX), in(kWeight), in(kBias), out(kY));
+  if (pass == Pass::backward_data || pass == Pass::backward)
+    kernels::conv_backward_data(context.device(), dims, in(kWeight), in(kDy), out(kDx));
+  if (pass == Pass::backward_weights || pass == Pass::backward)
+    kernels::conv_backward_weights(context.device(), dims, in(kX), in(kDy), out(kDweight), out(kDbias));
+}
+
+// Whether a pass over two samples gives what the plain loops give; found out once for each case.
+bool proven(const Context& context, const Layer& layer, Pass pass) {
+  static std::set<std::string> done;
+  const std::string name = name_of(layer) + kPasses[static_cast<std::size_t>(pass)];
+  if (done.contains(name)) return true;
+  const ConvDims dims = dims_of(layer, 2);
+  bench::Tensors floats = operands(context, dims), doubles;
+  for (const Tensor& tensor : floats) doubles.push_back(tensor.to(DType::float64));
+  run<float>(context, dims, pass, floats);
+  run<double>(context, dims, pass, doubles);
+  if (!std::ranges::equal(floats, doubles, bench::agree)) return false;
+  done.insert(name);
+  return true;
+}
+
+void conv(benchmark::State& state, const Layer& layer, Pass pass) {
+  const Context context = bench::make_context();
+  if (!proven(context, layer, pass)) return state.SkipWithError("the result is not that of the reference");
+  const ConvDims dims = dims_of(layer, layer.batch);
+  bench::Tensors tensors = operands(context, dims);
+  const double passes = pass == Pass::backward ? 2 : 1;
+  const double flops = 2.0 * passes * static_cast<double>(dims.y_size() * dims.taps() * dims.in_channels);
+  const double bytes = 4.0 * passes * static_cast<double>(dims.x_size() + dims.y_size() + dims.weight_size());
+  bench::measure_share(state, context, flops, bytes, [&] { run<float>(context, dims, pass, tensors); });
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  benchmark::Initialize(&argc, argv);
+  if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;
+  for (const Pass pass : {Pass::forward, Pass::backward_data, Pass::backward_weights, Pass::backward})
+    for (const Layer& layer : layers())
+      benchmark::RegisterBenchmark(
+          fmt::format("{}/{}", kPasses[static_cast<std::size_t>(pass)], name_of(layer)).c_str(), conv, layer, pass)
+          ->Unit(benchmark::kMicrosecond);
+  benchmark::RunSpecifiedBenchmarks();
+  benchmark::Shutdown();
+}
