@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <array>
+#include <cstdint>
 
 #include "kernels/conv_plan.h"
 #include "kernels/matrix_unit.h"
@@ -156,12 +157,13 @@ void correlate(const Device& device, const Correlation& c, const float* x, const
     for (std::size_t i = 0; i < count; ++i) task(i);
   };
 
-  const Block packed = floats(job.packed ? job.panels * job.panel_floats() : 0);
-  if (job.packed)
+  const bool pack = job.packed || reinterpret_cast<std::uintptr_t>(weight) % 64 != 0;
+  const Block packed = floats(pack ? job.panels * job.panel_floats() : 0);
+  if (pack)
     run(job.panels, [&](std::size_t i) {
       TAPESTRY_CALL(device.target, PackWeights)(job, i, weight, data(packed) + i * job.panel_floats());
     });
-  job.weights = job.packed ? data(packed) : weight;
+  job.weights = pack ? data(packed) : weight;
   job.x = x;
   job.bias = bias;
   job.y = y;
@@ -171,16 +173,27 @@ void correlate(const Device& device, const Correlation& c, const float* x, const
   });
 }
 
+// The same convolution with all pixels in one row, where each is computed from itself alone.
+ConvDims flat(ConvDims d) {
+  const bool pointwise =
+      d.taps() == 1 && d.stride == ConvDims::Axes{1, 1, 1} && d.in == d.out && d.pad == ConvDims::Axes{};
+  if (!pointwise) return d;
+  d.in = d.out = {1, 1, d.batch * d.in[0] * d.in[1] * d.in[2]};
+  d.batch = 1;
+  return d;
+}
+
 }  // namespace
 
 namespace fma {
 
 void conv_forward(const Device& device, const ConvDims& d, const float* x, const float* weight, const float* bias,
                   float* y) {
-  correlate(device, forward_correlation(d), x, weight, bias, y);
+  correlate(device, forward_correlation(flat(d)), x, weight, bias, y);
 }
 
-void conv_backward_data(const Device& device, const ConvDims& d, const float* weight, const float* dy, float* dx) {
+void conv_backward_data(const Device& device, const ConvDims& dims, const float* weight, const float* dy, float* dx) {
+  const ConvDims d = flat(dims);
   for (std::size_t p0 = 0; p0 < d.stride[0]; ++p0)
     for (std::size_t p1 = 0; p1 < d.stride[1]; ++p1)
       for (std::size_t p2 = 0; p2 < d.stride[2]; ++p2)

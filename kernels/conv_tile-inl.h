@@ -59,10 +59,20 @@ struct PixelsOfTile {
   std::size_t stride;
 };
 
+// Calls body(sum, line, pixel, vector) for all sums of a tile.
+template <std::size_t LINES, std::size_t LENGTH, std::size_t NR, class Body>
+HWY_INLINE void ForAll(V (&sums)[LINES][LENGTH][NR], const Body& body) {
+#pragma GCC unroll 4
+  for (std::size_t i = 0; i < LINES; ++i)
+#pragma GCC unroll 16
+    for (std::size_t m = 0; m < LENGTH; ++m)
+#pragma GCC unroll 2
+      for (std::size_t n = 0; n < NR; ++n) body(sums[i][m][n], i, m, n);
+}
+
 template <std::size_t LINES, std::size_t LENGTH, std::size_t NR, bool kDense>
 void SumTile(const ConvTile& t) {
   const std::size_t lanes = hn::Lanes(kTag);
-  const bool whole = t.columns == NR * lanes;
   V acc[LINES][LENGTH][NR];
 #pragma GCC unroll 2
   for (std::size_t n = 0; n < NR; ++n) {
@@ -91,20 +101,19 @@ void SumTile(const ConvTile& t) {
         }
     }
   }
+  if (t.relu)
+    ForAll(acc, [](V& sum, std::size_t, std::size_t, std::size_t)
+                    HWY_ATTR { sum = hn::IfThenZeroElse(hn::Lt(sum, hn::Zero(kTag)), sum); });
+  float* out[LINES];
 #pragma GCC unroll 4
-  for (std::size_t i = 0; i < LINES; ++i)
-#pragma GCC unroll 16
-    for (std::size_t m = 0; m < LENGTH; ++m)
-#pragma GCC unroll 2
-      for (std::size_t n = 0; n < NR; ++n) {
-        V sum = acc[i][m][n];
-        if (t.relu) sum = hn::IfThenZeroElse(hn::Lt(sum, hn::Zero(kTag)), sum);
-        float* to = t.out[i] + m * t.out_stride + n * lanes;
-        if (whole)
-          hn::StoreU(sum, kTag, to);
-        else
-          StoreSome(sum, to, t.columns - n * lanes);
-      }
+  for (std::size_t i = 0; i < LINES; ++i) out[i] = t.out[i];
+  const std::size_t stride = t.out_stride, columns = t.columns;
+  if (columns == NR * lanes)
+    ForAll(acc, [&](V& sum, std::size_t i, std::size_t m, std::size_t n)
+                    HWY_ATTR { hn::StoreU(sum, kTag, out[i] + m * stride + n * lanes); });
+  else
+    ForAll(acc, [&](V& sum, std::size_t i, std::size_t m, std::size_t n)
+                    HWY_ATTR { StoreSome(sum, out[i] + m * stride + n * lanes, columns - n * lanes); });
 }
 
 using TileFunction = void (*)(const ConvTile&);
