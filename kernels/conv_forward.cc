@@ -2,6 +2,7 @@
 #include <array>
 #include <cstdint>
 
+#include "kernels/conv_depthwise.h"
 #include "kernels/conv_plan.h"
 #include "kernels/matrix_unit.h"
 
@@ -189,10 +190,12 @@ namespace fma {
 
 void conv_forward(const Device& device, const ConvDims& d, const float* x, const float* weight, const float* bias,
                   float* y) {
+  if (is_depthwise(d)) return depthwise_forward(device, d, x, weight, bias, y);
   correlate(device, forward_correlation(flat(d)), x, weight, bias, y);
 }
 
 void conv_backward_data(const Device& device, const ConvDims& dims, const float* weight, const float* dy, float* dx) {
+  if (is_depthwise(dims)) return depthwise_backward_data(device, dims, weight, dy, dx);
   const ConvDims d = flat(dims);
   for (std::size_t p0 = 0; p0 < d.stride[0]; ++p0)
     for (std::size_t p1 = 0; p1 < d.stride[1]; ++p1)

@@ -20,7 +20,7 @@
 HWY_BEFORE_NAMESPACE();
 namespace tapestry::kernels::HWY_NAMESPACE {
 
-std::size_t WeightPanelWidth() { return kVectors * hn::Lanes(kTag); }
+WeightsPlan PlanWeights(const ConvDims& d) { return WeightsPlan(d, hn::Lanes(kTag), kVectors * hn::Lanes(kTag)); }
 
 // The positions of y along an axis that a tap joins to positions inside x: [first, second).
 inline std::pair<std::size_t, std::size_t> ValidPositions(const ConvDims& d, std::size_t axis, std::size_t tap) {
@@ -75,13 +75,14 @@ HWY_INLINE FetchAhead FetchAfter(const WeightsInputs& in, const WeightsTask& tas
   const std::size_t next = std::min(end + in.plan.block, task.pixel_end);
   const std::size_t x = in.d.x_size() / in.plan.pixels, y = in.d.out_channels;
   const std::size_t visits = (task.panel_end - task.panel) * (task.tap_end - task.tap) *
-                             WeightTileCount(rows, in.d.out_channels / in.d.groups <= hn::Lanes(kTag));
+                             WeightTileCount(rows, in.plan.outputs <= hn::Lanes(kTag));
   return {.ranges = {{in.dy + end * y, in.dy + next * y}, {in.x + end * x, in.x + next * x}},
           .share = (next - end) * (x + y) / visits + kLine};
 }
 
 // All tiles of one tap (of all taps, where the plan gathers) and one panel, over the pixels of one block.
-HWY_INLINE void WeightTilesOf(std::size_t rows, bool narrow, WeightTileArgs t, PixelRun* runs, FetchAhead& ahead) {
+HWY_INLINE void WeightTilesOf(std::size_t rows, bool narrow, WeightRows kind, WeightTileArgs t, PixelRun* runs,
+                              FetchAhead& ahead) {
   const std::size_t tiles = WeightTileCount(rows, narrow);
   float* dweight = t.dweight;
   const std::ptrdiff_t* offsets = t.offsets;
@@ -90,23 +91,26 @@ HWY_INLINE void WeightTilesOf(std::size_t rows, bool narrow, WeightTileArgs t, P
     t.dweight = dweight + begin * t.stride_out;
     if (offsets != nullptr) t.offsets = offsets + begin;
     t.ahead = ahead.next();
-    WeightTileFor(end - begin, narrow, offsets != nullptr)(t);
+    WeightTileFor(end - begin, narrow, kind)(t);
     for (std::size_t i = 0; i < t.run_count && offsets == nullptr; ++i) runs[i].x += end - begin;
   }
 }
 
 void WeightsOfTask(const WeightsInputs& in, const WeightsTask& task, bool add, float* dweight, float* packed) {
   const ConvDims& d = in.d;
-  const std::size_t lanes = hn::Lanes(kTag), inputs = d.in_channels / d.groups, outputs = d.out_channels / d.groups;
+  const std::size_t lanes = hn::Lanes(kTag), inputs = d.in_channels / d.groups, outputs = in.plan.outputs;
   const std::size_t rows = in.offsets == nullptr ? inputs : in.plan.rows;
+  const WeightRows kind = in.plan.depthwise ? WeightRows::channels
+                          : in.plan.gather  ? WeightRows::offsets
+                                            : WeightRows::neighbours;
   PixelRun runs[WeightsPlan::kBlock];
   for (std::size_t begin = task.pixel; begin < task.pixel_end; begin += in.plan.block) {
     const std::size_t end = std::min(begin + in.plan.block, task.pixel_end);
     FetchAhead ahead = FetchAfter(in, task, rows, end);
     for (std::size_t panel = task.panel; panel < task.panel_end; ++panel) {
       const std::size_t group = panel / in.plan.panels_of_group;
-      const std::size_t in_group = panel % in.plan.panels_of_group * WeightPanelWidth();
-      const std::size_t column = group * outputs + in_group, columns = std::min(WeightPanelWidth(), outputs - in_group);
+      const std::size_t in_group = panel % in.plan.panels_of_group * in.plan.width;
+      const std::size_t column = group * outputs + in_group, columns = std::min(in.plan.width, outputs - in_group);
       const bool narrow = columns <= lanes;
       const std::size_t width = narrow ? lanes : kVectors * lanes;
       WeightTileArgs t{.runs = runs,
@@ -125,12 +129,12 @@ void WeightsOfTask(const WeightsInputs& in, const WeightsTask& task, bool add, f
         t.dy = packed;
         t.stride_dy = width;
       }
-      const float* x = in.x + group * inputs;
+      const float* x = in.x + (in.plan.depthwise ? column : group * inputs);
       for (std::size_t tap = task.tap; tap < task.tap_end; ++tap) {
         const ConvDims::Axes at{tap / d.kernel[2] / d.kernel[1], tap / d.kernel[2] % d.kernel[1], tap % d.kernel[2]};
         t.run_count = FindRuns(d, x, at, begin, end, runs);
         t.dweight = dweight + tap * inputs * d.out_channels + column;
-        WeightTilesOf(rows, narrow, t, runs, ahead);
+        WeightTilesOf(rows, narrow, kind, t, runs, ahead);
       }
     }
   }
@@ -152,7 +156,7 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace tapestry::kernels {
 
-HWY_EXPORT(WeightPanelWidth);
+HWY_EXPORT(PlanWeights);
 HWY_EXPORT(WeightsOfTask);
 HWY_EXPORT(MergeChunks);
 
@@ -200,17 +204,17 @@ void fill_offsets(const ConvDims& d, std::ptrdiff_t* offsets) {
   }
 }
 
-void weight_gradient(const Device& device, const ConvDims& d, const WeightsPlan& plan, const float* x, const float* dy,
-                     const std::ptrdiff_t* offsets, float* dweight) {
+void run_tasks(const Device& device, const ConvDims& d, const WeightsPlan& plan, const float* x, const float* dy,
+               const std::ptrdiff_t* offsets, float* dweight) {
   const std::size_t size = d.weight_size(), blocks = (plan.pixels + plan.block - 1) / plan.block;
-  const std::size_t taps = plan.gather ? 1 : d.taps(), width = TAPESTRY_CALL(device.target, WeightPanelWidth)();
+  const std::size_t taps = plan.gather ? 1 : d.taps();
   const bool merge = plan.chunks > 1;
   const Block partial = device.arena.allocate(merge ? plan.chunks * size * sizeof(float) : 0);
   float* sums = merge ? reinterpret_cast<float*>(partial.data()) : dweight;
   const auto task = [&](std::size_t number) {
     const std::size_t panel = number % plan.panel_parts, tap = number / plan.panel_parts % plan.tap_parts;
     const std::size_t chunk = number / plan.panel_parts / plan.tap_parts;
-    const Block packed = device.arena.allocate(plan.block * width * sizeof(float));
+    const Block packed = device.arena.allocate(plan.block * plan.width * sizeof(float));
     TAPESTRY_CALL(device.target, WeightsOfTask)
     ({.d = d, .plan = plan, .x = x, .dy = dy, .offsets = offsets},
      {.panel = plan.panels * panel / plan.panel_parts,
@@ -231,6 +235,20 @@ void weight_gradient(const Device& device, const ConvDims& d, const WeightsPlan&
   });
 }
 
+void add_weight_gradient(const Device& device, const ConvDims& d, const float* x, const float* dy, float* dweight) {
+  const WeightsPlan plan = TAPESTRY_CALL(device.target, PlanWeights)(d);
+  if (!plan.gather) return run_tasks(device, d, plan, x, dy, nullptr, dweight);
+  const ConvDims padded = without_padding(d);
+  const std::size_t beyond = plan.depthwise ? plan.panels * plan.width - d.in_channels : 0;  // read by the last vector
+  const bool copy = padded.in != d.in || padded.pad != d.pad || beyond != 0;
+  const Block block = device.arena.allocate(copy ? (padded.x_size() + beyond) * sizeof(float) : 0);
+  if (copy) copy_padded(device, d, padded, x, reinterpret_cast<float*>(block.data()));
+  const Block table = device.arena.allocate(plan.rows * sizeof(std::ptrdiff_t));
+  fill_offsets(padded, reinterpret_cast<std::ptrdiff_t*>(table.data()));
+  run_tasks(device, padded, plan, copy ? reinterpret_cast<const float*>(block.data()) : x, dy,
+            reinterpret_cast<const std::ptrdiff_t*>(table.data()), dweight);
+}
+
 }  // namespace
 
 namespace fma {
@@ -241,16 +259,12 @@ void conv_backward_weights(const Device& device, const ConvDims& d, const float*
   if (dbias != nullptr)
     sum_rows(device, pixels, d.out_channels, std::span(dy, d.y_size()), std::span(dbias, d.out_channels), true);
   if (dweight == nullptr) return;
-  const WeightsPlan plan(d, TAPESTRY_CALL(device.target, WeightPanelWidth)());
-  if (!plan.gather) return weight_gradient(device, d, plan, x, dy, nullptr, dweight);
-  const ConvDims padded = without_padding(d);
-  const bool copy = padded.in != d.in || padded.pad != d.pad;
-  const Block block = device.arena.allocate(copy ? padded.x_size() * sizeof(float) : 0);
-  if (copy) copy_padded(device, d, padded, x, reinterpret_cast<float*>(block.data()));
-  const Block table = device.arena.allocate(plan.rows * sizeof(std::ptrdiff_t));
-  fill_offsets(padded, reinterpret_cast<std::ptrdiff_t*>(table.data()));
-  weight_gradient(device, padded, plan, copy ? reinterpret_cast<const float*>(block.data()) : x, dy,
-                  reinterpret_cast<const std::ptrdiff_t*>(table.data()), dweight);
+  if (is_depthwise(d) && d.in_channels != d.out_channels) {
+    const Block spread = spread_channels(device, d, x);
+    return add_weight_gradient(device, with_spread_channels(d), reinterpret_cast<const float*>(spread.data()), dy,
+                               dweight);
+  }
+  add_weight_gradient(device, d, x, dy, dweight);
 }
 
 }  // namespace fma

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstddef>
 
+#include "kernels/conv_depthwise.h"
 #include "kernels/dims.h"
 
 namespace tapestry::kernels {
@@ -26,12 +27,17 @@ struct WeightsPlan {
   static constexpr std::size_t kChunk = 2048;        // pixels of a chunk, at least
   static constexpr std::size_t kGatherBelow = 8;     // channels of a group
 
-  WeightsPlan(const ConvDims& d, std::size_t width)
-      : gather(d.in_channels / d.groups < kGatherBelow),
+  // Depthwise, d has as many inputs as outputs, and a panel is one vector of them.
+  WeightsPlan(const ConvDims& d, std::size_t lanes, std::size_t panel_width)
+      : depthwise(is_depthwise(d)),
+        gather(d.in_channels / d.groups < kGatherBelow),
+        groups(depthwise ? 1 : d.groups),
+        outputs(d.out_channels / groups),
+        width(depthwise ? lanes : panel_width),
         rows(d.taps() * (d.in_channels / d.groups)),
         pixels(d.batch * d.out[0] * d.out[1] * d.out[2]),
-        panels_of_group((d.out_channels / d.groups + width - 1) / width),
-        panels(d.groups * panels_of_group) {
+        panels_of_group((outputs + width - 1) / width),
+        panels(groups * panels_of_group) {
     const std::size_t taps = gather ? 1 : d.taps();
     block = d.out[2] <= kBlock ? kBlock / d.out[2] * d.out[2] : kBlock;
     panels_of_task = std::clamp<std::size_t>(kSlice / (rows * width), 1, panels);
@@ -48,7 +54,9 @@ struct WeightsPlan {
   }
   std::size_t tasks() const { return tap_parts * panel_parts * chunks; }
 
+  bool depthwise;
   bool gather;  // few channels: the rows of a tile run over taps and channels, through a table of offsets
+  std::size_t groups, outputs, width;  // outputs of a group, columns of a panel
   std::size_t rows, pixels, panels_of_group, panels;
   std::size_t block, panels_of_task, taps_of_task, tap_parts, panel_parts, chunks;
 };

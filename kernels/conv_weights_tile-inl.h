@@ -37,6 +37,10 @@ struct FetchAhead {
   std::size_t share;
 };
 
+// Where the rows of a tile find x beside a pixel: one after the other, or at offsets; in the depthwise case there is a
+// vector of channels at each offset, a column of the tile each.
+enum class WeightRows { neighbours, offsets, channels };
+
 // dweight[row m, columns] (+)= the sum over the pixels of all runs of x[pixel, row m] dy[pixel, columns].
 struct WeightTileArgs {
   const PixelRun* runs;
@@ -52,7 +56,7 @@ struct WeightTileArgs {
 };
 
 // MR rows by NR vectors. The sums of a block start from zero, so that long sums are made of short ones.
-template <std::size_t MR, std::size_t NR, bool kOffsets>
+template <std::size_t MR, std::size_t NR, WeightRows kKind>
 void WeightTile(const WeightTileArgs& t) {
   const std::size_t lanes = hn::Lanes(kTag);
   V acc[MR][NR];
@@ -62,7 +66,8 @@ void WeightTile(const WeightTileArgs& t) {
     for (std::size_t n = 0; n < NR; ++n) acc[m][n] = hn::Zero(kTag);
   std::ptrdiff_t offsets[MR];
 #pragma GCC unroll 32
-  for (std::size_t m = 0; m < MR; ++m) offsets[m] = kOffsets ? t.offsets[m] : static_cast<std::ptrdiff_t>(m);
+  for (std::size_t m = 0; m < MR; ++m)
+    offsets[m] = kKind == WeightRows::neighbours ? static_cast<std::ptrdiff_t>(m) : t.offsets[m];
   const std::size_t lines = static_cast<std::size_t>(t.ahead.end - t.ahead.at) / kLine;
   const std::size_t lines_of_run = 1 + lines / std::max<std::size_t>(t.run_count, 1);
   const float* ahead = t.ahead.at;
@@ -77,7 +82,8 @@ void WeightTile(const WeightTileArgs& t) {
       for (std::size_t n = 0; n < NR; ++n) vy[n] = hn::LoadU(kTag, dy + n * lanes);
 #pragma GCC unroll 32
       for (std::size_t m = 0; m < MR; ++m) {
-        const V vx = hn::Set(kTag, x[kOffsets ? offsets[m] : static_cast<std::ptrdiff_t>(m)]);
+        const float* from = x + (kKind == WeightRows::neighbours ? static_cast<std::ptrdiff_t>(m) : offsets[m]);
+        const V vx = kKind == WeightRows::channels ? hn::LoadU(kTag, from) : hn::Set(kTag, *from);
 #pragma GCC unroll 2
         for (std::size_t n = 0; n < NR; ++n) acc[m][n] = hn::MulAdd(vx, vy[n], acc[m][n]);
       }
@@ -95,21 +101,24 @@ void WeightTile(const WeightTileArgs& t) {
 
 using WeightTileFunction = void (*)(const WeightTileArgs&);
 
-template <std::size_t NR, bool kOffsets, std::size_t... R>
+template <std::size_t NR, WeightRows kKind, std::size_t... R>
 constexpr std::array<WeightTileFunction, sizeof...(R)> WeightTiles(std::index_sequence<R...>) {
-  return {WeightTile<R + 1, NR, kOffsets>...};
+  return {WeightTile<R + 1, NR, kKind>...};
 }
 
 // The most rows of a tile that is one or two vectors wide.
 HWY_INLINE std::size_t MaxWeightRows(bool narrow) { return narrow ? 2 * kRows : kRows; }
 
-inline WeightTileFunction WeightTileFor(std::size_t rows, bool narrow, bool offsets) {
-  static constexpr auto wide = WeightTiles<2, false>(std::make_index_sequence<kRows>{});
-  static constexpr auto wide_offsets = WeightTiles<2, true>(std::make_index_sequence<kRows>{});
-  static constexpr auto single = WeightTiles<1, false>(std::make_index_sequence<2 * kRows>{});
-  static constexpr auto single_offsets = WeightTiles<1, true>(std::make_index_sequence<2 * kRows>{});
-  if (narrow) return offsets ? single_offsets[rows - 1] : single[rows - 1];
-  return offsets ? wide_offsets[rows - 1] : wide[rows - 1];
+inline WeightTileFunction WeightTileFor(std::size_t rows, bool narrow, WeightRows kind) {
+  using Wide = std::make_index_sequence<kRows>;
+  using Narrow = std::make_index_sequence<2 * kRows>;
+  static constexpr std::array wide{WeightTiles<2, WeightRows::neighbours>(Wide{}),
+                                   WeightTiles<2, WeightRows::offsets>(Wide{})};
+  static constexpr std::array single{WeightTiles<1, WeightRows::neighbours>(Narrow{}),
+                                     WeightTiles<1, WeightRows::offsets>(Narrow{}),
+                                     WeightTiles<1, WeightRows::channels>(Narrow{})};
+  const auto which = static_cast<std::size_t>(kind);
+  return narrow ? single[which][rows - 1] : wide[which][rows - 1];
 }
 
 }  // namespace tapestry::kernels::HWY_NAMESPACE

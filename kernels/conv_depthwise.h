@@ -1,0 +1,49 @@
+// Convolutions whose groups have one input channel each: vectors run over channels. Not part of the public interface.
+#pragma once
+
+#include "kernels/conv_plan.h"
+#include "kernels/device.h"
+
+namespace tapestry::kernels {
+
+// Whether the channels stay apart, each with a few outputs of its own; with more of those, vectors over the outputs of
+// a group serve better.
+inline bool is_depthwise(const ConvDims& d) {
+  return d.groups > 1 && d.in_channels == d.groups && d.out_channels / d.groups <= 4;
+}
+
+// The same convolution with a channel of x for each output: spread_channels(x) is its x.
+inline ConvDims with_spread_channels(ConvDims d) {
+  d.in_channels = d.groups = d.out_channels;
+  return d;
+}
+
+// x [pixels, C] with each channel O/C times, [pixels, O], in a block of the arena.
+Block spread_channels(const Device&, const ConvDims&, const float* x);
+
+// conv_forward and conv_backward_data of kernels/conv.h, where is_depthwise(dims).
+void depthwise_forward(const Device&, const ConvDims&, const float* x, const float* weight, const float* bias,
+                       float* y);
+void depthwise_backward_data(const Device&, const ConvDims&, const float* weight, const float* dy, float* dx);
+
+// Neighbouring outputs [begin, end) of a line that have the same taps inside x.
+struct LinePiece {
+  std::size_t begin, end;
+  TapRange taps;
+};
+
+// Where a tap of the first output of a piece lies in x and in the weight.
+struct DepthwiseTap {
+  std::size_t x, weight;
+};
+
+// What all tasks share; the pieces are those of any line.
+struct DepthwiseJob {
+  const Correlation& c;
+  const float *x, *weight, *bias;
+  float* y;
+  const LinePiece* pieces;
+  std::size_t piece_count;
+};
+
+}  // namespace tapestry::kernels
