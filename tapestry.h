@@ -40,6 +40,7 @@
 #include "layers/models.h"
 #include "layers/norm.h"
 #include "layers/pool.h"
+#include "layers/norm_batch.h"
 #include "layers/reshape.h"
 #include "layers/residual.h"
 #include "layers/sequential.h"

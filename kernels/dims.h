@@ -129,6 +129,17 @@ struct NormDims {
   double epsilon = 1e-5;
 };
 
+// x [batch, positions, channels]: in each sample, each of `groups` equal groups of channels has a mean and a variance
+// of its own. Batch norm is one sample with as many groups as channels.
+struct ChannelNormDims {
+  std::size_t batch = 0, positions = 0, channels = 1, groups = 1;
+  double epsilon = 1e-5;
+  bool relu = false;    // y = max(y, 0)
+  bool frozen = false;  // the statistics are given, and constants
+  std::size_t sample() const { return positions * channels; }
+  std::size_t group_size() const { return channels / groups; }
+};
+
 // A loss of pairs (x, target); delta is Huber's.
 enum class PointwiseLossKind { mse, l1, huber, bce_with_logits, kl_div, kl_div_log };
 struct PointwiseLossDims {

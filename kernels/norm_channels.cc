@@ -1,0 +1,312 @@
+#include "kernels/norm_channels.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "kernels/norm_columns.h"
+#include "kernels/or_null.h"
+
+namespace tapestry::kernels {
+namespace {
+
+// Whether floats can hold what lies between x and y: elsewhere a sample goes through the plain loops in double.
+bool fits_float(double variance, double epsilon) {
+  return std::isnan(variance) || (variance < 1e30 && variance + epsilon > 1e-60);
+}
+
+// How samples are cut into pieces, and where each piece and each task has its numbers. Small samples are tasks as a
+// whole, so that their second pass finds them in the cache; few large ones share their pieces out.
+class Work {
+ public:
+  Work(const Device& device, const ChannelNormDims& dims)
+      : dims(dims), device(device), width_(dims.channels * repeats(dims)) {
+    piece_ = std::max(width_, 2 * kGrain / width_ * width_);
+    pieces_ = (dims.sample() + piece_ - 1) / piece_;
+    whole_ = pieces_ == 1 || dims.batch >= 8;
+    grain_ = whole_ ? std::max<std::size_t>(1, kGrain / dims.sample()) : dims.batch;
+    const std::size_t tasks = (dims.batch + grain_ - 1) / grain_;
+    doubles_ = pieces_ * 2 * width_;
+    floats_ = pieces_ * 2 * width_ + kFactors * width_;
+    block_ = device.arena.allocate(tasks * (doubles_ * sizeof(double) + floats_ * sizeof(float)));
+    first_ = reinterpret_cast<double*>(block_.data());
+    tasks_ = tasks;
+  }
+
+  // The numbers of one task.
+  class Task {
+   public:
+    Task(const Work& work, std::size_t index, bool alone)
+        : work_(work),
+          sums_(work.first_ + index * work.doubles_),
+          floats_(reinterpret_cast<float*>(work.first_ + work.tasks_ * work.doubles_) + index * work.floats_),
+          alone_(alone) {}
+
+    float* factor(std::size_t k) const { return floats_ + work_.pieces_ * 2 * work_.width_ + k * work_.width_; }
+    NormColumns columns() const { return {work_.width_, factor(0), factor(1), factor(2), factor(3), factor(4)}; }
+    // Calls body(begin, size, sums) for each piece of the sample.
+    template <class Body>
+    void for_pieces(const Body& body) const {
+      const auto piece = [&](std::size_t i) {
+        const std::size_t begin = i * work_.piece_, width = work_.width_;
+        body(begin, std::min(work_.piece_, work_.dims.sample() - begin),
+             NormSums{floats_ + i * 2 * width, sums_ + i * 2 * width});
+      };
+      if (!alone_) return work_.device.pool.run(work_.pieces_, piece);
+      for (std::size_t i = 0; i < work_.pieces_; ++i) piece(i);
+    }
+    // Adds the sums [2, width] of all pieces, in order, to [2, channels] at the front of the first piece.
+    double* merged() const {
+      const std::size_t width = work_.width_, channels = work_.dims.channels;
+      for (std::size_t i = 1; i < work_.pieces_; ++i)
+        for (std::size_t j = 0; j < 2 * width; ++j) sums_[j] += sums_[i * 2 * width + j];
+      for (std::size_t k = 0; k < 2; ++k)
+        for (std::size_t c = 0; c < channels; ++c) {
+          double sum = sums_[k * width + c];
+          for (std::size_t j = c + channels; j < width; j += channels) sum += sums_[k * width + j];
+          sums_[k * channels + c] = sum;
+        }
+      return sums_;
+    }
+    // Copies the factors of the channels to the other columns.
+    void repeat(std::size_t first, std::size_t count) const {
+      const std::size_t width = work_.width_, channels = work_.dims.channels;
+      for (std::size_t k = first; k < first + count; ++k)
+        for (std::size_t j = channels; j < width; ++j) factor(k)[j] = factor(k)[j - channels];
+    }
+
+   private:
+    const Work& work_;
+    double* sums_;
+    float* floats_;
+    bool alone_;
+  };
+
+  // Calls body(sample, task) for each sample.
+  template <class Body>
+  void for_samples(const Body& body) const {
+    if (!whole_) {
+      for (std::size_t n = 0; n < dims.batch; ++n) body(n, Task(*this, 0, false));
+      return;
+    }
+    parallel_for(device.pool, dims.batch, grain_, [&](std::size_t begin, std::size_t end) {
+      for (std::size_t n = begin; n < end; ++n) body(n, Task(*this, begin / grain_, true));
+    });
+  }
+
+  const ChannelNormDims& dims;
+  const Device& device;
+
+ private:
+  static constexpr std::size_t kFactors = 5;
+
+  // How many positions make a row of columns: whole vectors of 16, and at least 64 numbers where the sample has them.
+  static std::size_t repeats(const ChannelNormDims& dims) {
+    if (dims.channels >= 128) return 1;
+    std::size_t count = 16 / std::gcd(dims.channels, std::size_t{16});
+    while (count * dims.channels < 64) count *= 2;
+    return count <= dims.positions ? count : 1;
+  }
+
+  std::size_t width_, piece_, pieces_, grain_, tasks_, doubles_, floats_;
+  bool whole_;
+  Block block_;
+  double* first_;
+};
+
+// Mean and variance of each group, from the sums of t = x - center and t^2 of its channels. Says whether they are
+// exact: where a center lies far from the mean of its channel, squares lose digits.
+bool merge_moments(const ChannelNormDims& dims, const double* sums, const float* center, double* stats) {
+  const std::size_t size = dims.group_size();
+  const double count = static_cast<double>(dims.positions), per_group = 1 / static_cast<double>(size);
+  bool exact = true;
+  for (std::size_t g = 0; g < dims.groups; ++g) {
+    const double start = static_cast<double>(center[g * size]);
+    double shift = 0, squares = 0, farthest = 0;
+    for (std::size_t c = g * size; c < (g + 1) * size; ++c)
+      shift += static_cast<double>(center[c]) - start + sums[c] / count;
+    shift *= per_group;
+    for (std::size_t c = g * size; c < (g + 1) * size; ++c) {
+      const double off = sums[c] / count, apart = static_cast<double>(center[c]) - start + off - shift;
+      squares += sums[dims.channels + c] / count - off * off + apart * apart;
+      farthest = std::max(farthest, off * off);
+    }
+    stats[2 * g] = start + shift;
+    stats[2 * g + 1] = std::max(squares * per_group, 0.0);
+    if (std::isnan(squares)) stats[2 * g + 1] = squares;
+    exact = exact && !(farthest > 25 * (stats[2 * g + 1] + dims.epsilon));
+  }
+  return exact;
+}
+
+// Statistics of one sample.
+void find_moments(const Work& work, const Work::Task& task, const float* x, double* stats) {
+  const ChannelNormDims& dims = work.dims;
+  const float* inside = x + dims.positions / 3 * dims.channels;
+  for (bool again : {false, true}) {
+    for (std::size_t c = 0; c < dims.channels; ++c) {
+      const double near = again ? static_cast<double>(task.factor(0)[c]) + task.factor(1)[c] : inside[c];
+      task.factor(0)[c] = static_cast<float>(near);
+    }
+    task.repeat(0, 1);
+    task.for_pieces([&](std::size_t begin, std::size_t size, const NormSums& to) {
+      column_moments(work.device.target, x + begin, size, task.columns(), to);
+    });
+    const double* sums = task.merged();
+    if (merge_moments(dims, sums, task.factor(0), stats)) break;
+    for (std::size_t c = 0; c < dims.channels; ++c)
+      task.factor(1)[c] = static_cast<float>(sums[c] / static_cast<double>(dims.positions));
+  }
+  for (std::size_t g = 0; g < dims.groups; ++g) {
+    const double variance = stats[2 * g + 1];
+    if (variance < 1e30 && (variance > 1e-20 || dims.epsilon > 1e-12)) continue;
+    const reference::Moments m = reference::group_moments(dims, x, g);
+    stats[2 * g] = m.mean;
+    stats[2 * g + 1] = m.variance;
+  }
+}
+
+// What is the same for all elements of a group: center, the digits of the mean that it lacks, and rstd.
+struct GroupFactors {
+  GroupFactors(const double* stats, double epsilon)
+      : center(static_cast<float>(stats[0])),
+        low(stats[0] - static_cast<double>(center)),
+        rstd(1 / std::sqrt(stats[1] + epsilon)) {}
+  float center;
+  double low, rstd;
+};
+
+bool all_fit(const ChannelNormDims& dims, const double* stats) {
+  for (std::size_t g = 0; g < dims.groups; ++g)
+    if (!fits_float(stats[2 * g + 1], dims.epsilon)) return false;
+  return true;
+}
+
+double weight_of(std::span<const float> weight, std::size_t channel) {
+  return weight.empty() ? 1 : static_cast<double>(weight[channel]);
+}
+
+// y = (x - center) scale + offset.
+void set_forward_factors(const Work::Task& task, const ChannelNormDims& dims, std::span<const float> weight,
+                         std::span<const float> bias, const double* stats) {
+  for (std::size_t g = 0; g < dims.groups; ++g) {
+    const GroupFactors factors(stats + 2 * g, dims.epsilon);
+    for (std::size_t c = g * dims.group_size(); c < (g + 1) * dims.group_size(); ++c) {
+      const double scale = factors.rstd * weight_of(weight, c);
+      task.factor(0)[c] = factors.center;
+      task.factor(1)[c] = static_cast<float>(scale);
+      task.factor(2)[c] = static_cast<float>((bias.empty() ? 0 : static_cast<double>(bias[c])) - factors.low * scale);
+    }
+  }
+  task.repeat(0, 3);
+}
+
+// Makes sums [2, channels] those of g h and g out of those of g t and g, and sets dx = g scale + t slope + rest.
+void set_backward_factors(const Work::Task& task, const ChannelNormDims& dims, std::span<const float> weight,
+                          const double* stats, double* sums) {
+  const std::size_t size = dims.group_size(), channels = dims.channels;
+  const double share = dims.frozen ? 0 : 1 / static_cast<double>(dims.positions * size);
+  for (std::size_t g = 0; g < dims.groups; ++g) {
+    const GroupFactors factors(stats + 2 * g, dims.epsilon);
+    double products = 0, gradients = 0;
+    for (std::size_t c = g * size; c < (g + 1) * size; ++c) {
+      sums[c] = factors.rstd * (sums[c] - factors.low * sums[channels + c]);
+      products += weight_of(weight, c) * sums[c];
+      gradients += weight_of(weight, c) * sums[channels + c];
+    }
+    const double slope = dims.frozen ? 0 : -factors.rstd * factors.rstd * products * share;
+    const double rest = dims.frozen ? 0 : -factors.rstd * gradients * share - slope * factors.low;
+    std::fill_n(task.factor(3) + g * size, size, static_cast<float>(slope));
+    std::fill_n(task.factor(4) + g * size, size, static_cast<float>(rest));
+  }
+  task.repeat(3, 2);
+}
+
+const float* piece_of(std::span<const float> values, std::size_t at) {
+  return values.empty() ? nullptr : values.data() + at;
+}
+float* piece_of(std::span<float> values, std::size_t at) { return values.empty() ? nullptr : values.data() + at; }
+
+}  // namespace
+
+void channel_norm_forward(const Device& device, const ChannelNormDims& dims, std::span<const float> x,
+                          std::span<const float> weight, std::span<const float> bias, std::span<const float> residual,
+                          std::span<float> y, std::span<double> stats) {
+  if (x.empty()) return;
+  const Work work(device, dims);
+  work.for_samples([&](std::size_t n, const Work::Task& task) {
+    const std::size_t at = n * dims.sample();
+    double* const own = stats.data() + n * dims.groups * 2;
+    if (!dims.frozen) find_moments(work, task, x.data() + at, own);
+    if (!all_fit(dims, own))
+      return reference::normalize_sample(dims, x.data() + at, weight, bias, piece_of(residual, at), own, y.data() + at);
+    set_forward_factors(task, dims, weight, bias, own);
+    task.for_pieces([&](std::size_t begin, std::size_t size, const NormSums&) {
+      const NormPiece piece{.x = x.data() + at + begin,
+                            .residual = piece_of(residual, at + begin),
+                            .y = nullptr,
+                            .dy = nullptr,
+                            .out = y.data() + at + begin,
+                            .dresidual = nullptr,
+                            .size = size};
+      normalize_columns(device.target, piece, dims.relu, task.columns());
+    });
+  });
+}
+
+void channel_norm_backward(const Device& device, const ChannelNormDims& dims, std::span<const float> x,
+                           std::span<const float> weight, std::span<const float> bias, std::span<const double> stats,
+                           std::span<const float> y, std::span<const float> dy, std::span<float> dx,
+                           std::span<float> dweight, std::span<float> dbias, std::span<float> dresidual) {
+  if (x.empty()) return;
+  const Work work(device, dims);
+  const std::size_t channels = dims.channels;
+  const Block block = device.arena.allocate(dims.batch * 2 * channels * sizeof(double));
+  double* const all_sums = reinterpret_cast<double*>(block.data());
+  const NormMask mask = !dims.relu ? NormMask::none : y.empty() ? NormMask::computed : NormMask::output;
+  work.for_samples([&](std::size_t n, const Work::Task& task) {
+    const std::size_t at = n * dims.sample();
+    const double* const own = stats.data() + n * dims.groups * 2;
+    double* const sums = all_sums + n * 2 * channels;
+    if (!all_fit(dims, own)) {
+      reference::sample_sums(dims, x.data() + at, weight, bias, own, dy.data() + at, piece_of(y, at),
+                             piece_of(dresidual, at), sums);
+      if (!dx.empty())
+        reference::sample_gradient(dims, x.data() + at, weight, bias, own, dy.data() + at, piece_of(y, at), sums,
+                                   dx.data() + at);
+      return;
+    }
+    set_forward_factors(task, dims, weight, bias, own);
+    const auto piece = [&](std::size_t begin, std::size_t size) {
+      return NormPiece{.x = x.data() + at + begin,
+                       .residual = nullptr,
+                       .y = piece_of(y, at + begin),
+                       .dy = dy.data() + at + begin,
+                       .out = piece_of(dx, at + begin),
+                       .dresidual = piece_of(dresidual, at + begin),
+                       .size = size};
+    };
+    task.for_pieces([&](std::size_t begin, std::size_t size, const NormSums& to) {
+      column_products(device.target, piece(begin, size), mask, task.columns(), to);
+    });
+    std::copy_n(task.merged(), 2 * channels, sums);
+    set_backward_factors(task, dims, weight, own, sums);
+    if (dx.empty()) return;
+    task.for_pieces([&](std::size_t begin, std::size_t size, const NormSums&) {
+      NormPiece masked = piece(begin, size);
+      if (masked.dresidual != nullptr) masked.dy = masked.dresidual;
+      gradient_columns(device.target, masked, dresidual.empty() ? mask : NormMask::none, task.columns());
+    });
+  });
+  const auto add = [&](std::span<float> out, std::size_t first) {
+    for (std::size_t c = 0; c < out.size(); ++c) {
+      double sum = 0;
+      for (std::size_t n = 0; n < dims.batch; ++n) sum += all_sums[n * 2 * channels + first + c];
+      out[c] = static_cast<float>(static_cast<double>(out[c]) + sum);
+    }
+  };
+  add(dweight, 0);
+  add(dbias, channels);
+}
+
+}  // namespace tapestry::kernels
