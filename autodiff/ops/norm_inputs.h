@@ -1,4 +1,4 @@
-// What the ops of the norm family share: checks of their inputs, and the list of those that are there.
+// What the norm ops share: checks of inputs, and the list of those that are there; not part of the public interface.
 #pragma once
 
 #include <fmt/format.h>
