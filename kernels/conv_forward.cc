@@ -197,9 +197,9 @@ void conv_forward(const Device& device, const ConvDims& d, const float* x, const
 void conv_backward_data(const Device& device, const ConvDims& dims, const float* weight, const float* dy, float* dx) {
   if (is_depthwise(dims)) return depthwise_backward_data(device, dims, weight, dy, dx);
   const ConvDims d = flat(dims);
-  for (std::size_t p0 = 0; p0 < d.stride[0]; ++p0)
-    for (std::size_t p1 = 0; p1 < d.stride[1]; ++p1)
-      for (std::size_t p2 = 0; p2 < d.stride[2]; ++p2)
+  for (std::size_t p0 = 0; p0 < std::min(d.stride[0], d.in[0]); ++p0)
+    for (std::size_t p1 = 0; p1 < std::min(d.stride[1], d.in[1]); ++p1)
+      for (std::size_t p2 = 0; p2 < std::min(d.stride[2], d.in[2]); ++p2)
         correlate(device, backward_correlation(d, {p0, p1, p2}), dy, weight, nullptr, dx);
 }
 

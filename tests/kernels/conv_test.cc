@@ -47,6 +47,7 @@ std::vector<ConvDims> shapes() {
       image(2, 5, 7, 10, 1, 0, 4), image(2, 3, 17, 9, 3, 2, 1, 2), image(1, 6, 18, 13, 3, 1, 2, 3),
       image(2, 4, 9, 3, 1, 2), image(1, 3, 16, 2, 2, 3, 2), image(2, 3, 8, 4, 2, 4, 5),
       conv_dims(2, 3, 17, 1, {1, 7, 10}, {1, 3, 2}, {1, 2, 3}, {0, 2, 1}, {1, 1, 4}),
+      image(2, 3, 17, 5, 2, 1, 2147483647), line(1, 2, 5, 9, 3, 4, 2147483647, 3),
       // more padding behind than before, and output positions fewer than there could be
       conv_dims(2, 3, 17, 1, {1, 5, 6}, {1, 2, 4}, {1, 1, 1}, {0, 0, 1}, {1, 1, 1}, 1),
       // groups and depthwise

@@ -9,7 +9,7 @@ using kernels::MatmulDims;
 
 namespace {
 
-constexpr std::size_t kProblems = 2600;  // of each kind
+constexpr std::size_t kProblems = 2600, kLarge = 80;  // of each kind
 constexpr int kThreads[] = {1, 2, 3, 7};
 
 // A sequence of random choices, the same for the same number.
@@ -25,24 +25,27 @@ class Choice {
   std::uint64_t count_ = 0;
 };
 
-ConvDims random_conv(Choice& choose) {
+// Small ones, in which every kind of edge meets every other, or larger ones, which are split among threads.
+ConvDims random_conv(Choice& choose, bool large) {
   for (;;) {
-    const std::size_t rank = choose.of({1, 2, 2, 2, 3});
-    const std::size_t groups = choose.of({1, 1, 1, 1, 2, 3, 8, 17}),
-                      inner = groups > 3 ? 1 : choose.of({1, 2, 3, 5, 10, 16, 17}),
-                      outer = groups > 3 ? choose.of({1, 1, 2}) : choose.of({1, 2, 5, 8, 16, 17, 31, 33, 48, 65});
+    const std::size_t rank = choose.of({1, 2, 2, 2, 3}), groups = choose.of({1, 1, 1, 1, 2, 3, 8, 17});
+    const std::size_t inner = groups > 3 ? 1 : choose.of({1, 2, 3, 5, 10, 16, 17, large ? 40u : 4u}),
+                      outer = groups > 3 ? choose.of({1, 1, 2})
+                                         : choose.of({1, 2, 5, 8, 16, 17, 31, 33, 48, 65, large ? 130u : 3u});
     ConvDims::Axes in{1, 1, 1}, kernel{1, 1, 1}, stride{1, 1, 1}, pad{}, dilation{1, 1, 1};
     for (std::size_t axis = 3 - rank; axis < 3; ++axis) {
-      in[axis] = choose.between(1, rank == 1 ? 40 : rank == 2 ? 15 : 6);
+      in[axis] = choose.between(1, (rank == 1 ? 40u : rank == 2 ? 15u : 6u) * (large ? 3u : 1u));
       kernel[axis] = choose.of({1, 2, 3, 3, 4, 5});
       stride[axis] = choose.of({1, 1, 1, 2, 3, 6});
       pad[axis] = choose.of({0, 1, 1, 2, 3});
       dilation[axis] = choose.of({1, 1, 1, 2, 3});
     }
-    ConvDims dims = conv_dims(choose.of({0, 1, 2, 3, 5}), inner * groups, outer * groups, groups, in, kernel, stride,
-                              pad, dilation, choose.of({0, 0, 1}));
+    const std::size_t batch = large ? choose.of({1, 2, 5, 19, 40}) : choose.of({0, 1, 2, 3, 5, 9});
+    ConvDims dims = conv_dims(batch, inner * groups, outer * groups, groups, in, kernel, stride, pad, dilation,
+                              choose.of({0, 0, 1}));
     dims.relu = choose.below(2) == 0;
-    if (dims.out[0] * dims.out[1] * dims.out[2] != 0 && products(dims) <= 40'000) return dims;
+    const std::size_t most = large ? 1'200'000 : 40'000, least = large ? 200'000 : 0;
+    if (dims.out[0] * dims.out[1] * dims.out[2] != 0 && products(dims) >= least && products(dims) <= most) return dims;
   }
 }
 
@@ -90,9 +93,9 @@ void for_each_device(const Body& body) {
 
 TEST_CASE("exact: random convolutions of whole numbers, all passes, every target and number of threads") {
   std::vector<ConvProblem> problems;
-  for (std::size_t i = 0; i < kProblems; ++i) {
+  for (std::size_t i = 0; i < kProblems + kLarge; ++i) {
     Choice choose(i);
-    const ConvDims dims = random_conv(choose);
+    const ConvDims dims = random_conv(choose, i >= kProblems);
     problems.emplace_back(dims, choose.below(2) == 0, Numbers::whole, 100 * i);
   }
   for_each_device([&](const kernels::Device& device) {
