@@ -16,16 +16,16 @@
 HWY_BEFORE_NAMESPACE();
 namespace tapestry::kernels::HWY_NAMESPACE {
 
-std::size_t WidthOf(std::size_t columns) {
+std::size_t ConvPanelWidth(std::size_t columns) {
   const std::size_t lanes = hn::Lanes(kTag);
   return columns <= lanes ? lanes : kVectors * lanes;
 }
 
 // Panel `number` of all groups: its rows are the inputs of a sum, in order.
-void PackWeights(const ConvJob& job, std::size_t number, const float* weight, float* to) {
+void PackConvPanel(const ConvJob& job, std::size_t number, const float* weight, float* to) {
   const Correlation& c = job.c;
   const std::size_t group = number / job.group_panels, column = number % job.group_panels * job.panel_width;
-  const std::size_t columns = std::min(job.panel_width, c.columns - column), width = WidthOf(columns);
+  const std::size_t columns = std::min(job.panel_width, c.columns - column), width = ConvPanelWidth(columns);
   const std::size_t stride = c.groups * (c.transposed ? c.channels : c.columns);
   const std::size_t first = c.transposed ? column * stride + group * c.channels : group * c.columns + column;
   const auto tap = [&](std::size_t axis, std::size_t j) {
@@ -43,8 +43,8 @@ void PackWeights(const ConvJob& job, std::size_t number, const float* weight, fl
 
 // How tiles cover `lines` lines of `length` pixels: some lines at a time, each in `pieces`; with as few tiles as can
 // be.
-struct Cover {
-  Cover(std::size_t total, std::size_t length) {
+struct TileCover {
+  TileCover(std::size_t total, std::size_t length) {
     std::size_t least = static_cast<std::size_t>(-1);
     for (std::size_t i = 1; i <= std::min({kMaxLines, kRows, total}); ++i) {
       const std::size_t longest = kRows / i, cut = (length + longest - 1) / longest;
@@ -59,8 +59,8 @@ struct Cover {
 };
 
 // Walks over the lines of a stretch.
-struct Lines {
-  Lines(const ConvJob& job, const ConvStretch& stretch) {
+struct StretchLines {
+  StretchLines(const ConvJob& job, const ConvStretch& stretch) {
     for (std::size_t i = 0, n = 3; i < 4; ++i)
       if (i != job.line_axis) {
         size[--n] = stretch.size[i];
@@ -86,10 +86,10 @@ struct Lines {
 // All tiles of a stretch and a panel.
 void StretchTiles(const ConvJob& job, const ConvStretch& stretch, ConvTile t, const float* in, float* y) {
   const std::size_t length = stretch.size[job.line_axis];
-  const bool narrow = WidthOf(t.columns) == hn::Lanes(kTag);
-  Lines lines(job, stretch);
+  const bool narrow = ConvPanelWidth(t.columns) == hn::Lanes(kTag);
+  StretchLines lines(job, stretch);
   const std::size_t count = lines.count();
-  const Cover cover(count, length);
+  const TileCover cover(count, length);
   const std::size_t steps = (count + cover.lines - 1) / cover.lines;
   t.in_stride = job.c.axes[job.line_axis].stride * job.in_strides[job.line_axis];
   t.out_stride = job.y_strides[job.line_axis];
@@ -111,7 +111,7 @@ void StretchTiles(const ConvJob& job, const ConvStretch& stretch, ConvTile t, co
   }
 }
 
-void Box(const ConvJob& job, std::size_t task, ConvRun* runs, float* band) {
+void ComputeBox(const ConvJob& job, std::size_t task, ConvRun* runs, float* band) {
   const Correlation& c = job.c;
   const ConvBox box(job, task);
   if (job.banded) fill_band(job, box, band);
@@ -128,7 +128,7 @@ void Box(const ConvJob& job, std::size_t task, ConvRun* runs, float* band) {
     for (s.restart(1); s.next(1);)
       for (s.restart(2); s.next(2);)
         for (s.restart(3); s.next(3);) {
-          tile.run_count = s.write_runs(WidthOf(columns), runs);
+          tile.run_count = s.write_runs(ConvPanelWidth(columns), runs);
           StretchTiles(job, s, tile, in + s.in_offset() + group * c.channels, job.y + s.y_offset() + at);
         }
   }
@@ -140,9 +140,9 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace tapestry::kernels {
 
-HWY_EXPORT(WidthOf);
-HWY_EXPORT(PackWeights);
-HWY_EXPORT(Box);
+HWY_EXPORT(ConvPanelWidth);
+HWY_EXPORT(PackConvPanel);
+HWY_EXPORT(ComputeBox);
 
 namespace {
 
@@ -151,7 +151,7 @@ void correlate(const Device& device, const Correlation& c, const float* x, const
   if (c.outputs() * c.columns == 0) return;
   const auto floats = [&](std::size_t count) { return device.arena.allocate(count * sizeof(float)); };
   const auto data = [](const Block& block) { return reinterpret_cast<float*>(block.data()); };
-  ConvJob job(c, TAPESTRY_CALL(device.target, WidthOf)(c.columns));
+  ConvJob job(c, TAPESTRY_CALL(device.target, ConvPanelWidth)(c.columns));
   const bool alone = c.outputs() * c.depth() * c.groups * c.columns < 8 * kGrain;
   const auto run = [&](std::size_t count, const auto& task) {
     if (!alone) return device.pool.run(count, task);
@@ -162,7 +162,7 @@ void correlate(const Device& device, const Correlation& c, const float* x, const
   const Block packed = floats(pack ? job.panels * job.panel_floats() : 0);
   if (pack)
     run(job.panels, [&](std::size_t i) {
-      TAPESTRY_CALL(device.target, PackWeights)(job, i, weight, data(packed) + i * job.panel_floats());
+      TAPESTRY_CALL(device.target, PackConvPanel)(job, i, weight, data(packed) + i * job.panel_floats());
     });
   job.weights = pack ? data(packed) : weight;
   job.x = x;
@@ -170,7 +170,7 @@ void correlate(const Device& device, const Correlation& c, const float* x, const
   job.y = y;
   run(job.tasks(), [&](std::size_t i) {
     const Block runs = device.arena.allocate(job.runs() * sizeof(ConvRun)), band = floats(job.band_floats());
-    TAPESTRY_CALL(device.target, Box)(job, i, reinterpret_cast<ConvRun*>(runs.data()), data(band));
+    TAPESTRY_CALL(device.target, ComputeBox)(job, i, reinterpret_cast<ConvRun*>(runs.data()), data(band));
   });
 }
 

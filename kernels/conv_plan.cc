@@ -1,68 +1,8 @@
 #include "kernels/conv_plan.h"
 
 #include <algorithm>
-#include <numeric>
 
 namespace tapestry::kernels {
-
-TapRange CorrelationAxis::taps_inside(std::size_t output) const {
-  const std::ptrdiff_t at = position(output);
-  const auto steps_to = [&](std::ptrdiff_t distance) {  // taps before one is `distance` away
-    return distance <= 0 ? 0 : std::min(taps, (static_cast<std::size_t>(distance) + step - 1) / step);
-  };
-  const std::size_t begin = steps_to(-at), end = steps_to(static_cast<std::ptrdiff_t>(in) - at);
-  return begin < end ? TapRange{begin, end} : TapRange{};
-}
-
-Correlation forward_correlation(const ConvDims& d) {
-  Correlation c{
-      .groups = d.groups, .channels = d.in_channels / d.groups, .columns = d.out_channels / d.groups, .relu = d.relu};
-  c.axes[0] = {.in = d.batch, .out = d.batch, .total = d.batch};
-  for (std::size_t i = 0; i < 3; ++i)
-    c.axes[i + 1] = {.in = d.in[i],
-                     .out = d.out[i],
-                     .taps = d.kernel[i],
-                     .kernel = d.kernel[i],
-                     .start = -static_cast<std::ptrdiff_t>(d.pad[i]),
-                     .stride = d.stride[i],
-                     .step = d.dilation[i],
-                     .total = d.out[i]};
-  return c;
-}
-
-// Position q = phase + i stride of dx takes dy at p = (q + pad - t dilation) / stride for the taps t that leave no
-// remainder: every (stride / gcd)-th one, and p falls by dilation / gcd from each to the next. The last of them comes
-// first.
-CorrelationAxis backward_axis(const ConvDims& d, std::size_t i, std::size_t phase) {
-  const std::size_t stride = d.stride[i], dilation = d.dilation[i], every = stride / std::gcd(stride, dilation);
-  CorrelationAxis axis{.in = d.out[i],
-                       .out = (d.in[i] + stride - 1 - phase) / stride,
-                       .taps = 0,
-                       .kernel = d.kernel[i],
-                       .step = dilation / std::gcd(stride, dilation),
-                       .weight_step = -static_cast<std::ptrdiff_t>(every),
-                       .first = phase,
-                       .next = stride,
-                       .total = d.in[i]};
-  for (std::size_t t = 0; t < d.kernel[i]; ++t) {
-    const auto distance = static_cast<std::ptrdiff_t>(phase + d.pad[i]) - static_cast<std::ptrdiff_t>(t * dilation);
-    if (distance % static_cast<std::ptrdiff_t>(stride) != 0) continue;
-    ++axis.taps;
-    axis.weight_tap = static_cast<std::ptrdiff_t>(t);
-    axis.start = distance / static_cast<std::ptrdiff_t>(stride);
-  }
-  return axis;
-}
-
-Correlation backward_correlation(const ConvDims& d, const ConvDims::Axes& phase) {
-  Correlation c{.groups = d.groups,
-                .channels = d.out_channels / d.groups,
-                .columns = d.in_channels / d.groups,
-                .transposed = true};
-  c.axes[0] = {.in = d.batch, .out = d.batch, .total = d.batch};
-  for (std::size_t i = 0; i < 3; ++i) c.axes[i + 1] = backward_axis(d, i, phase[i]);
-  return c;
-}
 
 namespace {
 
@@ -76,9 +16,7 @@ constexpr std::size_t kImages = 8;                      // that make a line
 // rows would multiply many zeros.
 std::size_t choose_line_axis(const Correlation& c) {
   const CorrelationAxis& row = c.axes[3];
-  std::size_t inside = 0;
-  for (std::size_t p = 0; p < row.out; ++p) inside += row.taps_inside(p).size();
-  if (c.axes[0].out >= kImages && inside * 100 < row.out * row.taps * 95) return 0;
+  if (c.axes[0].out >= kImages && row.pairs_inside() * 100 < row.out * row.taps * 95) return 0;
   std::size_t axis = 3;
   for (std::size_t i = 3; i-- > 0 && row.out < 4;)
     if (c.axes[i].out > c.axes[axis].out) axis = i;
@@ -196,9 +134,8 @@ bool ConvStretch::next(std::size_t axis) {
     taps[axis] = {0, a.taps};
     return true;
   }
-  size[axis] = 1;
+  size[axis] = std::min(end, a.end_of_same_taps(begin[axis])) - begin[axis];
   taps[axis] = a.taps_inside(begin[axis]);
-  while (begin[axis] + size[axis] < end && a.taps_inside(begin[axis] + size[axis]) == taps[axis]) ++size[axis];
   return true;
 }
 
