@@ -60,11 +60,10 @@ Pooling sliding(const char* op, const Shape& x, const Sizes<Axes>& kernel, const
     if (window.stride[axis] == 0) window.stride[axis] = window.kernel[axis];
   set_output_sizes(op, window, where, ceil);
   for (std::size_t axis = 0; axis < 3; ++axis) {
-    const std::int64_t extent = (window.kernel[axis] - 1) * window.dilation[axis] + 1;
-    if (window.before[axis] > extent / 2)
+    if (window.before[axis] > window.kernel[axis] / 2)
       fail<ArgumentError>(
           where, op,
-          fmt::format("padding {} is more than half of a window that spans {} positions", window.before[axis], extent));
+          fmt::format("padding {} is more than half of kernel {}", window.before[axis], window.kernel[axis]));
   }
   std::copy(window.out.begin(), window.out.end(), dims.out.begin());
   std::copy(window.kernel.begin(), window.kernel.end(), dims.kernel.begin());

@@ -10,7 +10,7 @@ template <int Axes>
 struct MaxPoolOptions {
   Sizes<Axes> kernel = 0;   // to be given
   Sizes<Axes> stride = 0;   // 0: as the kernel
-  Sizes<Axes> padding = 0;  // at most half of the window on each side; never the largest
+  Sizes<Axes> padding = 0;  // at most half of the kernel on each side; never the largest
   Sizes<Axes> dilation = 1;
   bool ceil_mode = false;  // windows may reach past the end, if they start within the input or the padding before it
   Location where = std::source_location::current();

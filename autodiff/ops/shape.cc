@@ -9,9 +9,12 @@
 namespace tapestry {
 
 PadSizes::PadSizes(std::initializer_list<std::int64_t> sizes) {
-  if (sizes.size() > static_cast<std::size_t>(Shape::kMaxRank))
-    throw ShapeError(fmt::format("sizes: at most {}, got {}", Shape::kMaxRank, sizes.size()));
-  for (std::int64_t size : sizes) sizes_[static_cast<std::size_t>(count_++)] = size;
+  for (std::int64_t size : sizes) add(size);
+}
+
+void PadSizes::add(std::int64_t size) {
+  if (count_ == Shape::kMaxRank) throw ShapeError(fmt::format("sizes: at most {}", Shape::kMaxRank));
+  sizes_[static_cast<std::size_t>(count_++)] = size;
 }
 
 namespace {
@@ -157,26 +160,57 @@ Var slice(const Var& x, SliceOptions options) {
   });
 }
 
+namespace {
+
+// The width in front of an axis, or behind it.
+std::int64_t pad_width(const PadSizes& sizes, const Shape& shape, int axis, const Location& where) {
+  if (sizes.count() == 0) return 0;
+  if (sizes.count() != shape.rank())
+    fail<ShapeError>(where, "pad",
+                     fmt::format("needs a width for each axis of {}, got {}", to_string(shape), sizes.count()));
+  if (sizes[axis] < 0 || sizes[axis] > std::int64_t{1} << 46)
+    fail<ArgumentError>(where, "pad", fmt::format("width {} of axis {} is out of range", sizes[axis], axis));
+  return sizes[axis];
+}
+
+// The rules of the modes that repeat what lies inside.
+void check_repeating(const Shape& shape, int axis, std::int64_t width, PadMode mode, const Location& where) {
+  if (shape.rank() < 3 || shape.rank() > 5)
+    fail<ShapeError>(
+        where, "pad",
+        fmt::format("x must be [N, ..., C] with one to three spatial axes for this mode; it is {}", to_string(shape)));
+  const std::int64_t size = shape[axis];
+  if ((axis == 0 || axis + 1 == shape.rank()) && width > 0)
+    fail<ShapeError>(where, "pad", fmt::format("this mode pads spatial axes alone, not axis {}", axis));
+  if (width > 0 &&
+      (size == 0 || (mode == PadMode::reflect && width >= size) || (mode == PadMode::circular && width > size)))
+    fail<ShapeError>(where, "pad",
+                     fmt::format("axis {} of {} is too short to be repeated {} times", axis, to_string(shape), width));
+}
+
+}  // namespace
+
+Shape padded_shape(const Shape& shape, const PadOptions& options) {
+  ShapeBuilder result;
+  for (int axis = 0; axis < shape.rank(); ++axis) {
+    const std::int64_t before = pad_width(options.before, shape, axis, options.where),
+                       after = pad_width(options.after, shape, axis, options.where);
+    if (options.mode != PadMode::constant)
+      check_repeating(shape, axis, std::max(before, after), options.mode, options.where);
+    result.add(before + shape[axis] + after);
+  }
+  return result.shape();
+}
+
 Var pad(const Var& x, PadOptions options) {
   require_floating("pad", x, options.where);
+  if (options.mode != PadMode::constant) return detail::pad_repeating(x, options);
   const Shape& shape = x.shape();
-  const auto width = [&](const PadSizes& sizes, int axis) {
-    if (sizes.count() == 0) return std::int64_t{0};
-    if (sizes.count() != shape.rank())
-      fail<ShapeError>(options.where, "pad",
-                       fmt::format("needs a width for each axis of {}, got {}", to_string(shape), sizes.count()));
-    if (sizes[axis] < 0 || sizes[axis] > std::int64_t{1} << 46)
-      fail<ArgumentError>(options.where, "pad", fmt::format("width {} of axis {} is out of range", sizes[axis], axis));
-    return sizes[axis];
-  };
-  ShapeBuilder result;
-  for (int axis = 0; axis < shape.rank(); ++axis)
-    result.add(width(options.before, axis) + shape[axis] + width(options.after, axis));
-  Tensor y = x.value().like(result.shape());
+  Tensor y = x.value().like(padded_shape(shape, options));
   const Strides strides = detail::strides_of(y.shape());
   std::size_t offset = 0;
-  for (int axis = 0; axis < shape.rank(); ++axis)
-    offset += static_cast<std::size_t>(width(options.before, axis)) * strides[static_cast<std::size_t>(axis)];
+  for (int axis = 0; axis < shape.rank() && options.before.count() > 0; ++axis)
+    offset += static_cast<std::size_t>(options.before[axis]) * strides[static_cast<std::size_t>(axis)];
   const Device& device = x.device();
   const BroadcastDims dims = detail::strided_dims(shape, strides);
   y.fill(options.value);

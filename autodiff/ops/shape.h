@@ -17,6 +17,7 @@ class PadSizes {
   PadSizes() = default;
   PadSizes(std::initializer_list<std::int64_t> sizes);  // ShapeError for more than 6
 
+  void add(std::int64_t size);  // ShapeError for a seventh
   int count() const { return count_; }
   std::int64_t operator[](int i) const { return sizes_[static_cast<std::size_t>(i)]; }
 
@@ -47,13 +48,24 @@ struct SliceOptions {
 // Elements begin, begin + step, ... below end of one axis; ShapeError outside the axis.
 Var slice(const Var& x, SliceOptions options = {});
 
+// What new elements are: a value, the mirrored inside without its border, the border itself, or the other end.
+enum class PadMode { constant, reflect, replicate, circular };
+
 struct PadOptions {
   PadSizes before = {}, after = {};  // new elements on each side of each axis; an empty list is all 0
   double value = 0;
+  PadMode mode = PadMode::constant;
   Location where = std::source_location::current();
 };
-// x with a frame of `value` around it.
+// x with a frame around it. Modes other than constant are for x [N, ..., C] with one to three spatial axes and pad
+// those alone; ShapeError where such an axis is empty, or too short: reflect needs more elements than it adds on a
+// side, circular as many (torch.nn.functional.pad).
 Var pad(const Var& x, PadOptions options);
+// The shape that it gives for x, and its errors.
+Shape padded_shape(const Shape& x, const PadOptions& options);
+namespace detail {
+Var pad_repeating(const Var& x, const PadOptions& options);  // the modes other than constant
+}
 
 struct JoinOptions {
   int axis = 0;
