@@ -9,6 +9,9 @@ as the steps leave it. The last seven networks have the layers of the benchmark 
 
 conv.npz holds single convolutions: "NAME/weight", "/bias" (where there is one), "/x" and "/dy" as they were drawn, and
 "/y", "/dx", "/dweight" and "/dbias" in float64.
+
+pool.npz holds pooling, interpolation and padding: "NAME/x" and "/dy" as they were drawn, with equal elements, and
+"/y" and "/dx" in float64; those whose name ends in "nan" have NaNs and infinities.
 """
 import pathlib
 import sys
@@ -122,6 +125,66 @@ def make_convs(folder):
     np.savez_compressed(folder / "conv.npz", **arrays)
 
 
+# name: (layer, shape of a sample)
+POOLS = {
+    "max1d": (nn.MaxPool1d(2), (3, 9)),
+    "max2d": (nn.MaxPool2d(2), (3, 7, 6)),
+    "max2d_overlap": (nn.MaxPool2d(3, 2, 1), (2, 8, 9)),
+    "max2d_ceil": (nn.MaxPool2d((2, 3), (2, 3), (0, 1), ceil_mode=True), (3, 7, 8)),
+    "max2d_gaps_ceil": (nn.MaxPool2d(2, 5, ceil_mode=True), (2, 7, 6)),
+    "max2d_dilated": (nn.MaxPool2d((3, 2), 2, 1, dilation=(2, 3)), (2, 9, 8)),
+    "max2d_larger_ceil": (nn.MaxPool2d(3, 3, ceil_mode=True), (2, 2, 1)),
+    "max2d_nan": (nn.MaxPool2d(3, 2, 1), (2, 8, 9)),
+    "max3d": (nn.MaxPool3d((2, 3, 2), (2, 1, 2), (1, 1, 0)), (2, 4, 5, 6)),
+    "max3d_nan": (nn.MaxPool3d(2), (2, 4, 5, 6)),
+    "avg1d": (nn.AvgPool1d(3, 2, 1), (3, 10)),
+    "avg2d": (nn.AvgPool2d(2), (3, 7, 6)),
+    "avg2d_ceil": (nn.AvgPool2d(3, 2, 1, ceil_mode=True), (2, 8, 6)),
+    "avg2d_inside": (nn.AvgPool2d(3, 2, 1, ceil_mode=True, count_include_pad=False), (2, 8, 6)),
+    "avg2d_divisor": (nn.AvgPool2d((2, 3), divisor_override=5), (2, 8, 6)),
+    "avg3d": (nn.AvgPool3d(3, 2, (1, 0, 1), ceil_mode=True), (2, 5, 6, 4)),
+    "adaptive_max1d": (nn.AdaptiveMaxPool1d(4), (3, 10)),
+    "adaptive_max2d": (nn.AdaptiveMaxPool2d((3, 7)), (2, 8, 5)),
+    "adaptive_max2d_nan": (nn.AdaptiveMaxPool2d((3, None)), (2, 8, 5)),
+    "adaptive_max3d": (nn.AdaptiveMaxPool3d(1), (2, 3, 4, 5)),
+    "adaptive_avg1d": (nn.AdaptiveAvgPool1d(7), (3, 10)),
+    "adaptive_avg2d": (nn.AdaptiveAvgPool2d((3, 7)), (2, 8, 5)),
+    "adaptive_avg3d": (nn.AdaptiveAvgPool3d((2, 1, 3)), (2, 3, 4, 5)),
+    "nearest1d": (nn.Upsample(scale_factor=3), (2, 5)),
+    "nearest2d": (nn.Upsample(size=(11, 3)), (2, 7, 6)),
+    "nearest2d_factor": (nn.Upsample(scale_factor=(1.7, 0.6)), (2, 7, 6)),
+    "nearest3d": (nn.Upsample(scale_factor=(1, 2, 1.5)), (2, 3, 3, 5)),
+    "linear1d": (nn.Upsample(scale_factor=2, mode="linear"), (3, 5)),
+    "bilinear2d": (nn.Upsample(size=(9, 4), mode="bilinear"), (2, 5, 7)),
+    "bilinear2d_factor": (nn.Upsample(scale_factor=(1.7, 0.6), mode="bilinear"), (2, 5, 7)),
+    "bilinear2d_corners": (nn.Upsample(size=(9, 4), mode="bilinear", align_corners=True), (2, 5, 7)),
+    "trilinear3d": (nn.Upsample(scale_factor=1.5, mode="trilinear"), (2, 3, 4, 2)),
+    "trilinear3d_corners": (nn.Upsample(size=(1, 6, 3), mode="trilinear", align_corners=True), (2, 3, 4, 2)),
+    "reflect2d": (nn.ReflectionPad2d((1, 2, 3, 0)), (2, 5, 4)),
+    "replicate3d": (nn.ReplicationPad3d((1, 2, 3, 0, 0, 1)), (2, 2, 3, 4)),
+    "circular2d": (nn.CircularPad2d((1, 2, 3, 0)), (2, 5, 4)),
+    "constant1d": (nn.ConstantPad1d((1, 2), 0.5), (2, 5)),
+}
+
+
+def make_pools(folder):
+    torch.manual_seed(0)
+    arrays = {}
+    for name, (layer, shape) in POOLS.items():
+        x = (torch.randn(2, *shape) * 4).round() / 4
+        if name.endswith("nan"):
+            x[torch.rand_like(x) < 0.1] = float("nan")
+            x[torch.rand_like(x) < 0.4] = -float("inf")
+            x[torch.rand_like(x) < 0.1] = float("inf")
+        dy = torch.randn_like(layer(x))
+        wide = x.double().requires_grad_()
+        y = layer(wide)
+        y.backward(dy.double())
+        found = {"x": x, "dy": dy, "y": y, "dx": wide.grad}
+        arrays.update({f"{name}/{key}": value.detach().numpy() for key, value in found.items()})
+    np.savez_compressed(folder / "pool.npz", **arrays)
+
+
 def state(prefix, model, dtype):
     """Integers, such as the batches that a norm has seen, stay integers."""
     return {f"{prefix}/{key}": value.detach().to(dtype).numpy().copy() if value.is_floating_point() else value.numpy().copy()
@@ -151,5 +214,6 @@ def make(name, folder):
 if __name__ == "__main__":
     target = pathlib.Path(sys.argv[1]) if len(sys.argv) > 1 else pathlib.Path(__file__).parent
     make_convs(target)
+    make_pools(target)
     for network in NETWORKS:
         make(network, target)
