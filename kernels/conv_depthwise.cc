@@ -1,6 +1,8 @@
 #include "kernels/conv_depthwise.h"
 
 #include <algorithm>
+#include <array>
+#include <utility>
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/conv_depthwise.cc"
@@ -13,71 +15,101 @@ namespace tapestry::kernels::HWY_NAMESPACE {
 
 constexpr std::size_t kPixels = 8;  // outputs side by side
 
-// `count` taps of P outputs and one vector of channels. Outputs lie `stride` apart in x and `stride_y` in y.
-template <std::size_t P, class Lanes>
-HWY_INLINE void DepthwiseTile(const DepthwiseTap* taps, std::size_t count, const float* x, std::size_t stride,
-                              const float* weight, const float* bias, bool relu, float* y, std::size_t stride_y,
-                              Lanes lanes) {
-  V acc[P];
-  const V start = bias == nullptr ? hn::Zero(kTag) : load(kTag, bias, lanes);
+// Outputs of neighbouring pixels, which have the same taps; they lie `stride_x` apart in x and `stride_y` in y.
+struct DepthwiseTile {
+  const DepthwiseRow* rows;
+  std::size_t row_count, taps;       // taps of each row
+  std::ptrdiff_t tap_x, tap_weight;  // from tap to tap
+  std::size_t channels;
+  const float *x, *weight, *bias;
+  float* y;
+  std::size_t stride_x, stride_y;
+  bool relu;
+};
+
+template <std::size_t P>
+void SumTaps(const DepthwiseTile& t) {
+  for_lanes(kTag, t.channels, [&](std::size_t channel, auto lanes) HWY_ATTR {
+    const float *x = t.x + channel, *weight = t.weight + channel;
+    const V bias = t.bias == nullptr ? hn::Zero(kTag) : load(kTag, t.bias + channel, lanes);
+    V acc[P];
 #pragma GCC unroll 8
-  for (std::size_t p = 0; p < P; ++p) acc[p] = start;
-  for (const DepthwiseTap* tap = taps; tap != taps + count; ++tap) {
-    const V w = load(kTag, weight + tap->weight, lanes);
+    for (std::size_t p = 0; p < P; ++p) acc[p] = bias;
+    for (const DepthwiseRow* row = t.rows; row != t.rows + t.row_count; ++row) {
+      const float *from = x + row->x, *w = weight + row->weight;
+      for (std::size_t left = t.taps; left != 0; --left, from += t.tap_x, w += t.tap_weight) {
+        const V vw = load(kTag, w, lanes);
 #pragma GCC unroll 8
-    for (std::size_t p = 0; p < P; ++p) acc[p] = hn::MulAdd(load(kTag, x + tap->x + p * stride, lanes), w, acc[p]);
-  }
+        for (std::size_t p = 0; p < P; ++p) acc[p] = hn::MulAdd(load(kTag, from + p * t.stride_x, lanes), vw, acc[p]);
+      }
+    }
 #pragma GCC unroll 8
-  for (std::size_t p = 0; p < P; ++p) {
-    if (relu) acc[p] = hn::IfThenZeroElse(hn::Lt(acc[p], hn::Zero(kTag)), acc[p]);
-    store(acc[p], kTag, y + p * stride_y, lanes);
-  }
+    for (std::size_t p = 0; p < P; ++p) {
+      if (t.relu) acc[p] = hn::IfThenZeroElse(hn::Lt(acc[p], hn::Zero(kTag)), acc[p]);
+      store(acc[p], kTag, t.y + channel + p * t.stride_y, lanes);
+    }
+  });
 }
 
-HWY_INLINE std::size_t FindTaps(const Correlation& c, const std::size_t (&at)[3], TapRange range0, TapRange range1,
-                                const LinePiece& piece, DepthwiseTap* taps) {
-  const auto position = [&](std::size_t axis, std::size_t i, std::size_t j) {
-    return static_cast<std::size_t>(c.axes[axis].start) + i * c.axes[axis].stride + j * c.axes[axis].step;
-  };
-  const auto weight_tap = [&](std::size_t axis, std::size_t j) {
-    return static_cast<std::size_t>(c.axes[axis].weight_tap +
-                                    static_cast<std::ptrdiff_t>(j) * c.axes[axis].weight_step);
+template <std::size_t... P>
+HWY_INLINE void SumTapsOf(std::size_t pixels, const DepthwiseTile& t, std::index_sequence<P...>) {
+  static constexpr std::array<void (*)(const DepthwiseTile&), kPixels> table{SumTaps<P + 1>...};
+  table[pixels - 1](t);
+}
+
+HWY_INLINE std::size_t WeightTap(const CorrelationAxis& axis, std::size_t tap) {
+  return static_cast<std::size_t>(axis.weight_tap + static_cast<std::ptrdiff_t>(tap) * axis.weight_step);
+}
+
+// The rows of taps (along the last axis) that outputs of a line have.
+HWY_INLINE std::size_t FindRows(const Correlation& c, const std::size_t (&at)[3], TapRange range0, TapRange range1,
+                                DepthwiseRow* rows) {
+  const auto position = [&](std::size_t axis, std::size_t output, std::size_t tap) {
+    return static_cast<std::size_t>(c.axes[axis].position(output)) + tap * c.axes[axis].step;
   };
   std::size_t count = 0;
-  for (std::size_t j0 = range0.begin; j0 < range0.end; ++j0)
-    for (std::size_t j1 = range1.begin; j1 < range1.end; ++j1)
-      for (std::size_t j2 = piece.taps.begin; j2 < piece.taps.end; ++j2) {
-        const std::size_t row = (at[0] * c.axes[1].in + position(1, at[1], j0)) * c.axes[2].in + position(2, at[2], j1);
-        const std::size_t tap =
-            (weight_tap(1, j0) * c.axes[2].kernel + weight_tap(2, j1)) * c.axes[3].kernel + weight_tap(3, j2);
-        taps[count++] = {.x = (row * c.axes[3].in + position(3, piece.begin, j2)) * c.groups, .weight = tap * c.groups};
-      }
+  for (std::size_t t0 = range0.begin; t0 < range0.end; ++t0)
+    for (std::size_t t1 = range1.begin; t1 < range1.end; ++t1) {
+      const std::size_t x = (at[0] * c.axes[1].in + position(1, at[1], t0)) * c.axes[2].in + position(2, at[2], t1);
+      const std::size_t weight = WeightTap(c.axes[1], t0) * c.axes[2].kernel + WeightTap(c.axes[2], t1);
+      rows[count++] = {.x = x * c.axes[3].in * c.groups, .weight = weight * c.axes[3].kernel * c.groups};
+    }
   return count;
 }
 
 void DepthwiseLine(const DepthwiseJob& job, const std::size_t (&at)[3], TapRange range0, TapRange range1,
-                   DepthwiseTap* taps) {
+                   DepthwiseRow* rows) {
   const Correlation& c = job.c;
   const std::size_t stride = c.axes[3].stride * c.groups, stride_y = c.axes[3].next * c.groups;
   const auto output = [&](std::size_t axis, std::size_t i) { return c.axes[axis].first + i * c.axes[axis].next; };
   const std::size_t row = (at[0] * c.axes[1].total + output(1, at[1])) * c.axes[2].total + output(2, at[2]);
+  const std::size_t row_count = FindRows(c, at, range0, range1, rows);
   for (const LinePiece* piece = job.pieces; piece != job.pieces + job.piece_count; ++piece) {
-    const std::size_t count = FindTaps(c, at, range0, range1, *piece, taps);
+    const TapRange taps = piece->taps;
+    const float *x = job.x, *weight = job.weight;
+    if (taps.size() != 0) {
+      x += (static_cast<std::size_t>(c.axes[3].position(piece->begin)) + taps.begin * c.axes[3].step) * c.groups;
+      weight += WeightTap(c.axes[3], taps.begin) * c.groups;
+    }
     float* y = job.y + (row * c.axes[3].total + output(3, piece->begin)) * c.groups;
-    for_lanes(kTag, c.groups, [&](std::size_t channel, auto lanes) HWY_ATTR {
-      const float* bias = job.bias == nullptr ? nullptr : job.bias + channel;
-      const float *x = job.x + channel, *weight = job.weight + channel;
-      std::size_t i = 0, outputs = piece->end - piece->begin;
-      for (; i + kPixels <= outputs; i += kPixels)
-        DepthwiseTile<kPixels>(taps, count, x + i * stride, stride, weight, bias, c.relu, y + channel + i * stride_y,
-                               stride_y, lanes);
-      for (; i + 2 <= outputs; i += 2)
-        DepthwiseTile<2>(taps, count, x + i * stride, stride, weight, bias, c.relu, y + channel + i * stride_y,
-                         stride_y, lanes);
-      if (i < outputs)
-        DepthwiseTile<1>(taps, count, x + i * stride, stride, weight, bias, c.relu, y + channel + i * stride_y,
-                         stride_y, lanes);
-    });
+    const std::size_t outputs = piece->end - piece->begin, tiles = (outputs + kPixels - 1) / kPixels;
+    for (std::size_t tile = 0; tile < tiles; ++tile) {
+      const std::size_t begin = outputs * tile / tiles, end = outputs * (tile + 1) / tiles;
+      const DepthwiseTile t{.rows = rows,
+                            .row_count = row_count,
+                            .taps = taps.size(),
+                            .tap_x = static_cast<std::ptrdiff_t>(c.axes[3].step * c.groups),
+                            .tap_weight = c.axes[3].weight_step * static_cast<std::ptrdiff_t>(c.groups),
+                            .channels = c.groups,
+                            .x = x + begin * stride,
+                            .weight = weight,
+                            .bias = job.bias,
+                            .y = y + begin * stride_y,
+                            .stride_x = stride,
+                            .stride_y = stride_y,
+                            .relu = c.relu};
+      SumTapsOf(end - begin, t, std::make_index_sequence<kPixels>{});
+    }
   }
 }
 
@@ -116,13 +148,13 @@ void correlate_channels(const Device& device, const Correlation& c, const float*
                          .pieces = pieces,
                          .piece_count = find_pieces(c.axes[3], pieces)};
   parallel_for(device.pool, lines, kGrain / line + 1, [&](std::size_t begin, std::size_t end) {
-    const Block table = device.arena.allocate(c.depth() * sizeof(DepthwiseTap));
+    const Block table = device.arena.allocate(c.axes[1].taps * c.axes[2].taps * sizeof(DepthwiseRow));
     for (std::size_t i = begin; i < end; ++i) {
       const std::size_t at[3] = {i / c.axes[2].out / c.axes[1].out, i / c.axes[2].out % c.axes[1].out,
                                  i % c.axes[2].out};
       TAPESTRY_CALL(device.target, DepthwiseLine)
       (job, at, c.axes[1].taps_inside(at[1]), c.axes[2].taps_inside(at[2]),
-       reinterpret_cast<DepthwiseTap*>(table.data()));
+       reinterpret_cast<DepthwiseRow*>(table.data()));
     }
   });
 }

@@ -32,8 +32,8 @@ struct LinePiece {
   TapRange taps;
 };
 
-// Where a tap of the first output of a piece lies in x and in the weight.
-struct DepthwiseTap {
+// Where a row of taps, along the last axis, lies in x and in the weight.
+struct DepthwiseRow {
   std::size_t x, weight;
 };
 

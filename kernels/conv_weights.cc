@@ -70,14 +70,37 @@ HWY_INLINE std::size_t WeightTileCount(std::size_t rows, bool narrow) {
   return (rows + most - 1) / most;
 }
 
-// The block of a task after the one that ends at `end`. Where in x it lies is a guess, good enough to fetch by.
-HWY_INLINE FetchAhead FetchAfter(const WeightsInputs& in, const WeightsTask& task, std::size_t rows, std::size_t end) {
+// What the block of a task after the one that ends at `end` reads, to be fetched in `visits` shares. Where in x it lies
+// is a guess, good enough to fetch by.
+HWY_INLINE FetchAhead FetchAfter(const WeightsInputs& in, const WeightsTask& task, std::size_t end,
+                                 std::size_t visits) {
   const std::size_t next = std::min(end + in.plan.block, task.pixel_end);
   const std::size_t x = in.d.x_size() / in.plan.pixels, y = in.d.out_channels;
-  const std::size_t visits = (task.panel_end - task.panel) * (task.tap_end - task.tap) *
-                             WeightTileCount(rows, in.plan.outputs <= hn::Lanes(kTag));
   return {.ranges = {{in.dy + end * y, in.dy + next * y}, {in.x + end * x, in.x + next * x}},
           .share = (next - end) * (x + y) / visits + kLine};
+}
+
+// Copies rows [begin, end) of `columns` channels of x of `d`, with the zeros that `padded` has around them, to pixels
+// of `width` floats.
+void PadRows(const ConvDims& d, const ConvDims& padded, const float* x, std::size_t begin, std::size_t end,
+             std::size_t columns, std::size_t width, float* to) {
+  const std::size_t line = padded.in[2] * width, before = std::min(line, d.pad[2] * width);
+  const std::size_t pixels = std::min(d.in[2], (line - before) / width);
+  for (std::size_t row = begin; row < end; ++row, to += line) {
+    const std::size_t q0 = row / padded.in[1] % padded.in[0] - d.pad[0], q1 = row % padded.in[1] - d.pad[1];
+    const std::size_t n = row / padded.in[1] / padded.in[0];
+    if (q0 >= d.in[0] || q1 >= d.in[1] || pixels == 0) {
+      std::fill_n(to, line, 0.0f);
+      continue;
+    }
+    const float* from = x + ((n * d.in[0] + q0) * d.in[1] + q1) * d.in[2] * d.in_channels;
+    std::fill_n(to, before, 0.0f);
+    if (width == d.in_channels)
+      PackB(from, 0, false, 1, pixels * width, pixels * width, to + before);
+    else
+      PackB(from, d.in_channels, false, pixels, columns, width, to + before);
+    std::fill(to + before + pixels * width, to + line, 0.0f);
+  }
 }
 
 // All tiles of one tap (of all taps, where the plan gathers) and one panel, over the pixels of one block.
@@ -100,13 +123,13 @@ void WeightsOfTask(const WeightsInputs& in, const WeightsTask& task, bool add, f
   const ConvDims& d = in.d;
   const std::size_t lanes = hn::Lanes(kTag), inputs = d.in_channels / d.groups, outputs = in.plan.outputs;
   const std::size_t rows = in.offsets == nullptr ? inputs : in.plan.rows;
-  const WeightRows kind = in.plan.depthwise ? WeightRows::channels
-                          : in.plan.gather  ? WeightRows::offsets
-                                            : WeightRows::neighbours;
+  const std::size_t visits =
+      (task.panel_end - task.panel) * (task.tap_end - task.tap) * WeightTileCount(rows, outputs <= lanes);
+  const WeightRows kind = in.plan.gather ? WeightRows::offsets : WeightRows::neighbours;
   PixelRun runs[WeightsPlan::kBlock];
   for (std::size_t begin = task.pixel; begin < task.pixel_end; begin += in.plan.block) {
     const std::size_t end = std::min(begin + in.plan.block, task.pixel_end);
-    FetchAhead ahead = FetchAfter(in, task, rows, end);
+    FetchAhead ahead = FetchAfter(in, task, end, visits);
     for (std::size_t panel = task.panel; panel < task.panel_end; ++panel) {
       const std::size_t group = panel / in.plan.panels_of_group;
       const std::size_t in_group = panel % in.plan.panels_of_group * in.plan.width;
@@ -129,12 +152,52 @@ void WeightsOfTask(const WeightsInputs& in, const WeightsTask& task, bool add, f
         t.dy = packed;
         t.stride_dy = width;
       }
-      const float* x = in.x + (in.plan.depthwise ? column : group * inputs);
+      const float* x = in.x + group * inputs;
       for (std::size_t tap = task.tap; tap < task.tap_end; ++tap) {
         const ConvDims::Axes at{tap / d.kernel[2] / d.kernel[1], tap / d.kernel[2] % d.kernel[1], tap % d.kernel[2]};
         t.run_count = FindRuns(d, x, at, begin, end, runs);
         t.dweight = dweight + tap * inputs * d.out_channels + column;
         WeightTilesOf(rows, narrow, kind, t, runs, ahead);
+      }
+    }
+  }
+}
+
+// Depthwise, x is copied with its padding, some images and a vector of channels at a time.
+void DepthwiseWeightsOfTask(const WeightsInputs& in, const WeightsTask& task, bool add, float* dweight,
+                            float* scratch) {
+  const ConvDims &d = in.d, &padded = in.padded;
+  const std::size_t width = in.plan.width, image = d.out[0] * d.out[1] * d.out[2];
+  const std::size_t rows = padded.in[0] * padded.in[1];
+  float* packed = scratch + in.plan.block / image * rows * padded.in[2] * width;
+  PixelRun runs[WeightsPlan::kBlock];
+  const std::size_t visits = (task.panel_end - task.panel) * WeightTileCount(in.plan.rows, true) *
+                             ((in.plan.block + in.plan.lines - 1) / in.plan.lines);
+  for (std::size_t begin = task.pixel; begin < task.pixel_end; begin += in.plan.block) {
+    const std::size_t end = std::min(begin + in.plan.block, task.pixel_end);
+    FetchAhead ahead = FetchAfter(in, task, end, visits);
+    for (std::size_t panel = task.panel; panel < task.panel_end; ++panel) {
+      const std::size_t column = panel * width, columns = std::min(width, d.out_channels - column);
+      PadRows(d, padded, in.x + column, begin / image * rows, end / image * rows, columns, width, scratch);
+      for (std::size_t from = begin; from < end; from += in.plan.lines) {
+        const std::size_t to = std::min(from + in.plan.lines, end);
+        WeightTileArgs t{.runs = runs,
+                         .run_count = FindRuns(padded, scratch, {}, from - begin, to - begin, runs),
+                         .offsets = in.offsets,
+                         .stride_x = d.stride[2] * width,
+                         .dy = in.dy + from * d.out_channels + column,
+                         .stride_dy = d.out_channels,
+                         .add = add || from != task.pixel,
+                         .dweight = dweight + column,
+                         .stride_out = d.out_channels,
+                         .columns = columns,
+                         .ahead = {}};
+        if (columns != width) {
+          PackB(t.dy, d.out_channels, false, to - from, columns, width, packed);
+          t.dy = packed;
+          t.stride_dy = width;
+        }
+        WeightTilesOf(in.plan.rows, true, WeightRows::channels, t, runs, ahead);
       }
     }
   }
@@ -156,41 +219,24 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace tapestry::kernels {
 
+HWY_EXPORT(PadRows);
 HWY_EXPORT(PlanWeights);
 HWY_EXPORT(WeightsOfTask);
+HWY_EXPORT(DepthwiseWeightsOfTask);
 HWY_EXPORT(MergeChunks);
 
 namespace {
 
 // The same convolution without padding, of an x that has zeros where the padding was and ends with the last tap.
-ConvDims without_padding(ConvDims d) {
+// Depthwise, that of one vector of channels.
+ConvDims without_padding(ConvDims d, const WeightsPlan& plan) {
   for (std::size_t axis = 0; axis < 3; ++axis) {
     const std::size_t reach = (d.out[axis] - 1) * d.stride[axis] + (d.kernel[axis] - 1) * d.dilation[axis] + 1;
     if (d.pad[axis] != 0 || reach > d.in[axis]) d.in[axis] = reach;
     d.pad[axis] = 0;
   }
+  if (plan.depthwise) d.in_channels = d.groups = plan.width;
   return d;
-}
-
-// Copies x of `d` to the x of without_padding(d).
-void copy_padded(const Device& device, const ConvDims& d, const ConvDims& padded, const float* x, float* to) {
-  const std::size_t width = padded.in[2] * d.in_channels, before = d.pad[2] * d.in_channels;
-  const std::size_t some = std::min(d.in[2] * d.in_channels, width - std::min(width, before));
-  const std::size_t rows = d.batch * padded.in[0] * padded.in[1];
-  parallel_for(device.pool, rows, kGrain / width + 1, [&](std::size_t begin, std::size_t end) {
-    for (std::size_t row = begin; row < end; ++row) {
-      const std::size_t q0 = row / padded.in[1] % padded.in[0] - d.pad[0], q1 = row % padded.in[1] - d.pad[1];
-      const std::size_t n = row / padded.in[1] / padded.in[0];
-      float* line = to + row * width;
-      if (q0 >= d.in[0] || q1 >= d.in[1] || some == 0) {
-        std::fill(line, line + width, 0.0f);
-        continue;
-      }
-      std::fill(line, line + before, 0.0f);
-      std::copy_n(x + ((n * d.in[0] + q0) * d.in[1] + q1) * d.in[2] * d.in_channels, some, line + before);
-      std::fill(line + before + some, line + width, 0.0f);
-    }
-  });
 }
 
 // Where the rows of the gradient (taps by channels of a group) find their x, from the x of the first tap.
@@ -204,26 +250,30 @@ void fill_offsets(const ConvDims& d, std::ptrdiff_t* offsets) {
   }
 }
 
-void run_tasks(const Device& device, const ConvDims& d, const WeightsPlan& plan, const float* x, const float* dy,
-               const std::ptrdiff_t* offsets, float* dweight) {
+void run_tasks(const Device& device, const WeightsInputs& in, float* dweight) {
+  const ConvDims& d = in.d;
+  const WeightsPlan& plan = in.plan;
   const std::size_t size = d.weight_size(), blocks = (plan.pixels + plan.block - 1) / plan.block;
   const std::size_t taps = plan.gather ? 1 : d.taps();
   const bool merge = plan.chunks > 1;
   const Block partial = device.arena.allocate(merge ? plan.chunks * size * sizeof(float) : 0);
   float* sums = merge ? reinterpret_cast<float*>(partial.data()) : dweight;
+  const auto of_task = plan.depthwise ? TAPESTRY_CALL(device.target, DepthwiseWeightsOfTask)
+                                      : TAPESTRY_CALL(device.target, WeightsOfTask);
+  const std::size_t images = plan.depthwise ? plan.block / (plan.pixels / d.batch) : 0;
+  const std::size_t band = images * in.padded.in[0] * in.padded.in[1] * in.padded.in[2] * plan.width;
   const auto task = [&](std::size_t number) {
     const std::size_t panel = number % plan.panel_parts, tap = number / plan.panel_parts % plan.tap_parts;
     const std::size_t chunk = number / plan.panel_parts / plan.tap_parts;
-    const Block packed = device.arena.allocate(plan.block * plan.width * sizeof(float));
-    TAPESTRY_CALL(device.target, WeightsOfTask)
-    ({.d = d, .plan = plan, .x = x, .dy = dy, .offsets = offsets},
-     {.panel = plan.panels * panel / plan.panel_parts,
-      .panel_end = plan.panels * (panel + 1) / plan.panel_parts,
-      .tap = taps * tap / plan.tap_parts,
-      .tap_end = taps * (tap + 1) / plan.tap_parts,
-      .pixel = blocks * chunk / plan.chunks * plan.block,
-      .pixel_end = std::min(plan.pixels, blocks * (chunk + 1) / plan.chunks * plan.block)},
-     !merge, sums + (merge ? chunk * size : 0), reinterpret_cast<float*>(packed.data()));
+    const Block scratch = device.arena.allocate((plan.lines * plan.width + band) * sizeof(float));
+    of_task(in,
+            {.panel = plan.panels * panel / plan.panel_parts,
+             .panel_end = plan.panels * (panel + 1) / plan.panel_parts,
+             .tap = taps * tap / plan.tap_parts,
+             .tap_end = taps * (tap + 1) / plan.tap_parts,
+             .pixel = blocks * chunk / plan.chunks * plan.block,
+             .pixel_end = std::min(plan.pixels, blocks * (chunk + 1) / plan.chunks * plan.block)},
+            !merge, sums + (merge ? chunk * size : 0), reinterpret_cast<float*>(scratch.data()));
   };
   if (plan.pixels * size < 8 * kGrain)
     for (std::size_t number = 0; number < plan.tasks(); ++number) task(number);
@@ -237,16 +287,22 @@ void run_tasks(const Device& device, const ConvDims& d, const WeightsPlan& plan,
 
 void add_weight_gradient(const Device& device, const ConvDims& d, const float* x, const float* dy, float* dweight) {
   const WeightsPlan plan = TAPESTRY_CALL(device.target, PlanWeights)(d);
-  if (!plan.gather) return run_tasks(device, d, plan, x, dy, nullptr, dweight);
-  const ConvDims padded = without_padding(d);
-  const std::size_t beyond = plan.depthwise ? plan.panels * plan.width - d.in_channels : 0;  // read by the last vector
-  const bool copy = padded.in != d.in || padded.pad != d.pad || beyond != 0;
-  const Block block = device.arena.allocate(copy ? (padded.x_size() + beyond) * sizeof(float) : 0);
-  if (copy) copy_padded(device, d, padded, x, reinterpret_cast<float*>(block.data()));
+  if (!plan.gather) return run_tasks(device, {d, d, plan, x, dy, nullptr}, dweight);
+  const ConvDims padded = without_padding(d, plan);
   const Block table = device.arena.allocate(plan.rows * sizeof(std::ptrdiff_t));
-  fill_offsets(padded, reinterpret_cast<std::ptrdiff_t*>(table.data()));
-  run_tasks(device, padded, plan, copy ? reinterpret_cast<const float*>(block.data()) : x, dy,
-            reinterpret_cast<const std::ptrdiff_t*>(table.data()), dweight);
+  std::ptrdiff_t* offsets = reinterpret_cast<std::ptrdiff_t*>(table.data());
+  fill_offsets(padded, offsets);
+  if (plan.depthwise) return run_tasks(device, {d, padded, plan, x, dy, offsets}, dweight);
+  if (padded.in == d.in && padded.pad == d.pad)
+    return run_tasks(device, {padded, padded, plan, x, dy, offsets}, dweight);
+  const Block copy = device.arena.allocate(padded.x_size() * sizeof(float));
+  float* to = reinterpret_cast<float*>(copy.data());
+  const std::size_t line = padded.in[2] * d.in_channels, rows = padded.batch * padded.in[0] * padded.in[1];
+  parallel_for(device.pool, rows, kGrain / line + 1, [&](std::size_t begin, std::size_t end) {
+    TAPESTRY_CALL(device.target, PadRows)
+    (d, padded, x, begin, end, d.in_channels, d.in_channels, to + begin * line);
+  });
+  run_tasks(device, {padded, padded, plan, to, dy, offsets}, dweight);
 }
 
 }  // namespace

@@ -18,7 +18,7 @@ struct PixelRun {
 
 // The gradient is a matrix of taps x channels by outputs. A task owns some of its panels of columns for some taps and a
 // chunk of the pixels, which it takes block by block: the rows of dy of a block and a panel stay in L1 while all tiles
-// run over them.
+// run over them. Depthwise, a block is made of whole images, of which some lines are taken at a time.
 struct WeightsPlan {
   static constexpr std::size_t kBlock = 256;         // pixels, at most
   static constexpr std::size_t kRun = 32;            // pixels, at most; fetches come between runs
@@ -39,7 +39,9 @@ struct WeightsPlan {
         panels_of_group((outputs + width - 1) / width),
         panels(groups * panels_of_group) {
     const std::size_t taps = gather ? 1 : d.taps();
-    block = d.out[2] <= kBlock ? kBlock / d.out[2] * d.out[2] : kBlock;
+    const std::size_t image = d.out[0] * d.out[1] * d.out[2];
+    lines = d.out[2] <= kBlock ? kBlock / d.out[2] * d.out[2] : kBlock;
+    block = depthwise ? std::max<std::size_t>(1, kBlock / image) * image : lines;
     panels_of_task = std::clamp<std::size_t>(kSlice / (rows * width), 1, panels);
     taps_of_task = std::clamp<std::size_t>(kSlice / (rows / taps * width), 1, taps);
     const std::size_t most = std::max<std::size_t>(1, pixels / kChunk);
@@ -47,7 +49,8 @@ struct WeightsPlan {
     while (owners(taps) * most < kTasks && taps_of_task > 1) taps_of_task = (taps_of_task + 1) / 2;
     tap_parts = (taps + taps_of_task - 1) / taps_of_task;
     panel_parts = (panels + panels_of_task - 1) / panels_of_task;
-    chunks = std::min(most, (kTasks + tap_parts * panel_parts - 1) / (tap_parts * panel_parts));
+    chunks = std::min(
+        {most, (pixels + block - 1) / block, (kTasks + tap_parts * panel_parts - 1) / (tap_parts * panel_parts)});
   }
   std::size_t owners(std::size_t taps) const {
     return (taps + taps_of_task - 1) / taps_of_task * ((panels + panels_of_task - 1) / panels_of_task);
@@ -58,7 +61,8 @@ struct WeightsPlan {
   bool gather;  // few channels: the rows of a tile run over taps and channels, through a table of offsets
   std::size_t groups, outputs, width;  // outputs of a group, columns of a panel
   std::size_t rows, pixels, panels_of_group, panels;
-  std::size_t block, panels_of_task, taps_of_task, tap_parts, panel_parts, chunks;
+  std::size_t lines, block;  // pixels of whole lines that a tile takes at once, and of a block
+  std::size_t panels_of_task, taps_of_task, tap_parts, panel_parts, chunks;
 };
 
 // A task: panels [panel, panel_end) of taps [tap, tap_end), over pixels [pixel, pixel_end).
@@ -68,7 +72,7 @@ struct WeightsTask {
 
 // What all tasks share.
 struct WeightsInputs {
-  const ConvDims& d;
+  const ConvDims &d, &padded;  // as x is, and without padding (depthwise)
   const WeightsPlan& plan;
   const float* x;
   const float* dy;
