@@ -1,6 +1,7 @@
 #include "kernels/conv.h"
 
 #include <cstring>
+#include <limits>
 
 #include "tests/kernels/conv_problems.h"
 
@@ -113,16 +114,20 @@ TEST_CASE("conv: a NaN reaches the outputs that see it, and no other") {
 }
 
 TEST_CASE("conv: relu keeps NaN and gives 0 for what is below") {
-  for_each_target([](const kernels::Device& device) {
-    ConvDims dims = image(1, 1, 33, 3, 1);
-    dims.relu = true;
-    std::vector<float> x{-1, 0, 1, NAN, 2, -INFINITY, INFINITY, -3, 3}, weight(33, 1.0f), y(dims.y_size());
-    kernels::conv_forward(device, dims, std::span<const float>(x), weight, {}, y);
-    for (std::size_t i = 0; i < y.size(); ++i) {
-      const float value = x[i / 33];
-      REQUIRE((std::isnan(value) ? std::isnan(y[i]) : y[i] == std::max(value, 0.0f)));
+  constexpr float kNan = std::numeric_limits<float>::quiet_NaN(), kInfinity = std::numeric_limits<float>::infinity();
+  constexpr float kPixels[] = {-1, 0, 1, kNan, 2, -kInfinity, kInfinity, -3, 3};
+  for_each_target([&](const kernels::Device& device) {
+    for (ConvDims dims : {image(1, 1, 33, 3, 1), image(1, 33, 33, 3, 1, 0, 1, 1, 33)}) {
+      dims.relu = true;
+      std::vector<float> x, weight(33, 1.0f), y(dims.y_size());
+      for (const float pixel : kPixels) x.insert(x.end(), dims.in_channels, pixel);
+      kernels::conv_forward(device, dims, std::span<const float>(x), weight, {}, y);
+      for (std::size_t i = 0; i < y.size(); ++i) {
+        const float value = kPixels[i / 33];
+        REQUIRE((std::isnan(value) ? std::isnan(y[i]) : y[i] == std::max(value, 0.0f)));
+      }
+      count_case(device.target);
     }
-    count_case(device.target);
   });
 }
 

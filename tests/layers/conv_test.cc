@@ -12,6 +12,23 @@
 
 using namespace tapestry;
 
+namespace {
+
+// Visits its layers in another order than it calls them.
+struct Backwards {
+  Flatten flatten{};
+  Linear head{{.out = 2, .in = 128}};
+  Conv2d conv{{.out = 8, .in = 3, .kernel = 3}};
+  void visit(Visitor& v) {
+    v("flatten", flatten);
+    v("head", head);
+    v("conv", conv);
+  }
+  Var operator()(const Var& x) const { return head(flatten(conv(x))); }
+};
+
+}  // namespace
+
 TEST_CASE("Conv: channels and sizes flow through") {
   Context context;
   Sequential model = Input{28, 20, 3} >> Conv2d{{.out = 8, .kernel = 3}} >>
@@ -54,6 +71,17 @@ TEST_CASE("Conv: channels and sizes flow through") {
   box.build(context);
   CHECK(box.layer_summary().output == Shape{5, 4, 4, 3});
   CHECK(box(context.input(context.zeros({1, 4, 5, 6, 1})), Mode::eval).shape() == Shape{1, 5, 4, 4, 3});
+}
+
+TEST_CASE("Conv: a guessed input that does not fit is no error where the channels are given") {
+  Context context;
+  Backwards model;
+  CHECK(build(context, model, Shape{6, 6, 3}).output == Shape{2});
+  CHECK(model.conv.weight.shape() == Shape{3, 3, 3, 8});
+  Conv2d unknown{{.out = 2, .in = 3, .kernel = 3}};
+  CHECK(!build(context, unknown).output);
+  Conv2d undecided{{.out = 2, .kernel = 3}};
+  REQUIRE_THROWS_WITH(build(context, undecided), contains("in is not given"));
 }
 
 TEST_CASE("Conv: numbers start within 1 / sqrt(fan_in), fan_in = in / groups * taps") {
