@@ -93,6 +93,8 @@ TEST_CASE("conv_transpose: what does not fit is refused") {
   REQUIRE_NOTHROW(conv_transpose2d(x, w, {}, {.output_padding = 1, .dilation = 2}));
   REQUIRE_THROWS_WITH(conv_transpose2d(x, w, {}, {.stride = 2, .output_padding = -1}), contains("output_padding must"));
   REQUIRE_THROWS_WITH(conv_transpose2d(x, w, {}, {.stride = 0}), contains("stride must be"));
+  REQUIRE_THROWS_WITH(conv_transpose2d(x, w, {}, {.padding = {0, -1}}),
+                      contains("padding must be in [0, 2147483647]; it is [0, -1]"));
   REQUIRE_THROWS_AS(conv_transpose2d(in({2, 0, 5, 6}), w), Error);
   REQUIRE_THROWS_AS(conv_transpose2d(x, w, {}, {.stride = 2147483647}), ShapeError);
 }
