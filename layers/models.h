@@ -15,8 +15,13 @@ struct NamedModel {
   std::int64_t batch = 0;
 };
 
-// mlp:    [28,28,1] -> 256 -> 10 with ReLU; batch 64.
-// mlp_ln: [28,28,1] -> 512 -> 512 -> 10 with LayerNorm and ReLU; batch 128.
+// mlp:        [28,28,1] -> 256 -> 10 with ReLU; batch 64.
+// mlp_ln:     [28,28,1] -> 512 -> 512 -> 10 with LayerNorm and ReLU; batch 128.
+// neupy_gn:   [28,28,1], two convolutions of 16 channels with GroupNorm and ReLU, 9216 -> 10; batch 64.
+// mnist_bn:   [28,28,1], twice two convolutions with ReLU, BatchNorm2d and MaxPool2d, 576 -> 10; batch 128.
+// resnet9_bn: [32,32,3], a residual network of nine layers with BatchNorm2d; batch 64.
+// resnet9_gn: the same with GroupNorm.
+// voxel_bn3d: [16,28,28,1], three convolutions with BatchNorm3d and MaxPool3d, 64 -> 10; batch 16.
 std::span<const std::string_view> model_names();
 
 // ArgumentError, which lists the names, for an unknown one.

@@ -86,7 +86,7 @@ NETWORKS = {
     "mlp": (mlp, (1, 3, 4), 0.05),
     "mlp_ln": (mlp_ln, (1, 3, 4), 0.05),
     "neupy_gn": (neupy_gn, (1, 7, 6), 0.05),
-    "mnist_bn": (mnist_bn, (1, 20, 24), 0.01),
+    "mnist_bn": (mnist_bn, (1, 20, 24), 0.001),
     "resnet9_bn": (lambda: resnet9(nn.BatchNorm2d), (3, 16, 8), 0.01),
     "resnet9_gn": (lambda: resnet9(lambda channels: nn.GroupNorm(2, channels)), (3, 16, 8), 0.01),
     "voxel_bn3d": (voxel_bn3d, (1, 4, 8, 6), 0.01),

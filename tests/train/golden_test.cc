@@ -8,8 +8,11 @@
 #include "io/model.h"
 #include "io/npz.h"
 #include "layers/activation.h"
+#include "layers/conv.h"
 #include "layers/linear.h"
 #include "layers/norm.h"
+#include "layers/norm_batch.h"
+#include "layers/pool.h"
 #include "layers/reshape.h"
 #include "layers/sequential.h"
 #include "optim/sgd.h"
@@ -37,6 +40,63 @@ Golden mlp() { return {"mlp", Input{3, 4, 1} >> Flatten{} >> Linear{{.out = 9}} 
 Golden mlp_ln() {
   return {"mlp_ln", Input{3, 4, 1} >> Flatten{} >> Linear{{.out = 17}} >> LayerNorm{} >> Gelu{} >> Linear{{.out = 8}} >>
                         LayerNorm{} >> Silu{} >> Linear{{.out = 5}}};
+}
+
+Golden flattened_bn() {
+  return {"flatten_bn", Input{4, 2, 3} >> Flatten{} >> Relu{} >> BatchNorm1d{} >> Linear{{.out = 5}}};
+}
+
+Golden neupy_gn() {
+  return {"neupy_gn", Input{7, 6, 1} >> Conv2d{{.out = 8, .kernel = 3}} >> GroupNorm{{.num_groups = 4}} >> Relu{} >>
+                          Conv2d{{.out = 8, .kernel = 3}} >> GroupNorm{{.num_groups = 4}} >> Relu{} >> Flatten{} >>
+                          Linear{{.out = 5}}};
+}
+
+Golden mnist_bn() {
+  return {"mnist_bn",
+          Input{20, 24, 1} >> Conv2d{{.out = 4, .kernel = 5}} >> Relu{} >> Conv2d{{.out = 4, .kernel = 5}} >> Relu{} >>
+              BatchNorm2d{} >> MaxPool2d{2} >> Conv2d{{.out = 6, .kernel = 3}} >> Relu{} >>
+              Conv2d{{.out = 6, .kernel = 3}} >> Relu{} >> BatchNorm2d{} >> MaxPool2d{2} >> Flatten{} >>
+              Linear{{.out = 5}},
+          0.001};
+}
+
+Conv2d same(std::int64_t out) { return Conv2d{{.out = out, .kernel = 3, .padding = 1, .bias = false}}; }
+
+template <class Norm>
+struct Res {
+  Conv2d a, b;
+  Norm n, m;
+
+  Res(std::int64_t channels, const Norm& norm) : a(same(channels)), b(same(channels)), n(norm), m(norm) {}
+  void visit(Visitor& v) {
+    v("a", a);
+    v("n", n);
+    v("b", b);
+    v("m", m);
+  }
+  Var operator()(const Var& x, Mode mode) {
+    const Var inner = apply(n, a(x), mode, {.activation = Activation::relu});
+    return apply(m, b(inner), mode, {.activation = Activation::relu, .residual = x});
+  }
+};
+
+template <class Norm>
+Golden resnet9(const char* name, const Norm& norm) {
+  return {name,
+          Input{16, 8, 3} >> same(4) >> norm >> Relu{} >> same(4) >> norm >> Relu{} >> MaxPool2d{2} >>
+              Res<Norm>(4, norm) >> same(6) >> norm >> Relu{} >> MaxPool2d{2} >> same(6) >> norm >> Relu{} >>
+              MaxPool2d{2} >> Res<Norm>(6, norm) >> AdaptiveMaxPool2d{1} >> Flatten{} >> Linear{{.out = 5}},
+          0.01};
+}
+
+Golden voxel_bn3d() {
+  const auto same3d = [](std::int64_t out) { return Conv3d{{.out = out, .kernel = 3, .padding = 1, .bias = false}}; };
+  return {"voxel_bn3d",
+          Input{4, 8, 6, 1} >> same3d(4) >> BatchNorm3d{} >> Relu{} >> MaxPool3d{2} >> same3d(4) >> BatchNorm3d{} >>
+              Relu{} >> MaxPool3d{2} >> same3d(6) >> BatchNorm3d{} >> Relu{} >> AdaptiveAvgPool3d{1} >> Flatten{} >>
+              Linear{{.out = 5}},
+          0.01};
 }
 
 // Set by meson test; a program that is run by hand from the root of the tree finds the files too.
@@ -95,7 +155,9 @@ std::pair<double, double> differences(const Golden& golden, DType dtype) {
 }  // namespace
 
 TEST_CASE("golden: 20 steps of small networks give PyTorch's losses, and files with its state") {
-  for (const Golden& golden : {flattened(), mlp(), mlp_ln()}) {
+  for (const Golden& golden :
+       {flattened(), flattened_bn(), mlp(), mlp_ln(), neupy_gn(), mnist_bn(), resnet9("resnet9_bn", BatchNorm2d{}),
+        resnet9("resnet9_gn", GroupNorm{{.num_groups = 2}}), voxel_bn3d()}) {
     INFO(golden.name);
     const auto [losses, state] = differences(golden, DType::float64);
     CHECK(losses < golden.tolerance);
