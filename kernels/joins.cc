@@ -25,8 +25,11 @@ HWY_INLINE void WeighPixel(std::span<const PixelJoin> joins, const float* x, flo
     for (std::size_t v = 0; v < kVectors; ++v)
       sum[v] = hn::Mul(load(d, x + run[0].offset + v * step, lanes), hn::Set(d, run[0].weight));
     for (const PixelJoin& join : run.subspan(1))
-      for (std::size_t v = 0; v < kVectors; ++v)
-        sum[v] = hn::MulAdd(load(d, x + join.offset + v * step, lanes), hn::Set(d, join.weight), sum[v]);
+      for (std::size_t v = 0; v < kVectors; ++v) {
+        const float* const from = x + join.offset + v * step;
+        if constexpr (kVectors > 1) __builtin_prefetch(from + kFetchAhead);
+        sum[v] = hn::MulAdd(load(d, from, lanes), hn::Set(d, join.weight), sum[v]);
+      }
     for (std::size_t v = 0; v < kVectors; ++v) total[v] = begin == 0 ? sum[v] : hn::Add(total[v], sum[v]);
   }
   for (std::size_t v = 0; v < kVectors; ++v) store(total[v], d, y + v * step, lanes);
@@ -53,10 +56,11 @@ namespace tapestry::kernels {
 HWY_EXPORT(WeighPixels);
 
 void AxisJoins::reserve(Arena& arena, std::size_t owners, std::size_t others, std::size_t joins) {
-  block_ = arena.allocate(joins * sizeof(Join) + 2 * owners * sizeof(std::size_t));
+  block_ = arena.allocate(joins * sizeof(Join) + 3 * owners * sizeof(std::size_t));
   joins_ = reinterpret_cast<Join*>(block_.data());
   ends_ = reinterpret_cast<std::size_t*>(joins_ + joins);
   patterns_ = ends_ + owners;
+  firsts_ = patterns_ + owners;
   owners_ = owners;
   others_ = others;
 }
@@ -73,6 +77,7 @@ void AxisJoins::find_patterns() {
   std::size_t met = 0;
   for (std::size_t p = 0; p < owners_; ++p) {
     longest_ = std::max(longest_, of(p).size());
+    firsts_[p] = of(p).empty() ? 0 : of(p).front().at;
     const auto end = recent.begin() + static_cast<std::ptrdiff_t>(std::min<std::size_t>(met, kPatterns));
     const auto known = std::find_if(recent.begin(), end, [&](std::size_t q) { return alike(p, q); });
     patterns_[p] = known == end ? p : *known;
@@ -99,7 +104,8 @@ AxisJoins AxisJoins::transposed(Arena& arena) const {
 
 JoinCursor::JoinCursor(const Joins& joins, Arena& arena, std::size_t position)
     : joins_(joins),
-      block_(arena.allocate(AxisJoins::kPatterns * joins.longest() * sizeof(PixelJoin))),
+      room_each_(joins.longest()),
+      block_(arena.allocate(AxisJoins::kPatterns * room_each_ * sizeof(PixelJoin))),
       room_(reinterpret_cast<PixelJoin*>(block_.data())) {
   for (std::size_t axis = 3; axis-- > 0; position /= joins.axes[axis].owners())
     at_[axis] = position % joins.axes[axis].owners();
@@ -125,8 +131,7 @@ void JoinCursor::enter_row() {
   row_ = batch_;
   for (std::size_t axis = 0; axis < 2; ++axis) {
     const AxisJoins& lists = joins_.axes[axis];
-    const std::span<const Join> list = lists.of(at_[axis]);
-    row_ = row_ * lists.others() + (list.empty() ? 0 : list.front().at);
+    row_ = row_ * lists.others() + lists.first(at_[axis]);
     const std::size_t pattern = lists.pattern(at_[axis]);
     if (pattern != std::exchange(patterns_[axis], pattern)) known_.fill(~std::size_t{});
   }

@@ -47,6 +47,8 @@ class AxisJoins {
     const std::size_t begin = p == 0 ? 0 : ends_[p - 1];
     return {joins_ + begin, ends_[p] - begin};
   }
+  // Where its first join is; 0 where it has none.
+  std::size_t first(std::size_t p) const { return firsts_[p]; }
   // The first position with this pattern among those that are remembered, or p itself.
   std::size_t pattern(std::size_t p) const { return patterns_[p]; }
 
@@ -58,7 +60,7 @@ class AxisJoins {
   Block block_;
   std::size_t owners_ = 0, others_ = 0, longest_ = 0;
   Join* joins_ = nullptr;
-  std::size_t *ends_ = nullptr, *patterns_ = nullptr;
+  std::size_t *ends_ = nullptr, *patterns_ = nullptr, *firsts_ = nullptr;
 };
 
 struct Joins {
@@ -97,19 +99,18 @@ class JoinCursor {
   void enter_row();
   void find() {
     const AxisJoins& axis = joins_.axes[2];
-    const std::span<const Join> list = axis.of(at_[2]);
-    offset_ = (row_ + (list.empty() ? 0 : list.front().at)) * joins_.channels;
+    offset_ = (row_ + axis.first(at_[2])) * joins_.channels;
     const std::size_t pattern = axis.pattern(at_[2]), slot = pattern % AxisJoins::kPatterns;
-    PixelJoin* const room = room_ + slot * joins_.longest();
     if (known_[slot] != pattern) {
       known_[slot] = pattern;
-      counts_[slot] = fill(room, list);
+      counts_[slot] = fill(room_ + slot * room_each_, axis.of(at_[2]));
     }
-    pixel_ = {room, counts_[slot]};
+    pixel_ = {room_ + slot * room_each_, counts_[slot]};
   }
   std::size_t fill(PixelJoin* to, std::span<const Join> list) const;
 
   const Joins& joins_;
+  std::size_t room_each_;  // for the joins of one pattern
   Block block_;
   PixelJoin* room_;
   std::array<std::size_t, AxisJoins::kPatterns> known_, counts_{};  // by pattern of the last axis
@@ -118,6 +119,9 @@ class JoinCursor {
   std::array<std::size_t, 2> patterns_{};  // of the first axes in this row
   std::span<const PixelJoin> pixel_;
 };
+
+// How many elements in front of a read its line is asked for: in the next page, where the hardware does not look ahead.
+inline constexpr std::size_t kFetchAhead = 1024;
 
 // Positions of the owning side that are one piece of work.
 inline std::size_t join_grain(const Joins& joins) {

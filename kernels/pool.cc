@@ -54,7 +54,9 @@ HWY_INLINE void LargestOfPixel(std::span<const PixelJoin> joins, const float* x,
   for (std::size_t i = 1; i < joins.size(); ++i) {
     const VI other = hn::Set(dt, joins[i].tap);
     for (std::size_t v = 0; v < kVectors; ++v) {
-      const V value = load(d, x + joins[i].offset + v * step, lanes);
+      const float* const from = x + joins[i].offset + v * step;
+      if constexpr (kVectors > 1) __builtin_prefetch(from + kFetchAhead);
+      const V value = load(d, from, lanes);
       const auto better = hn::Or(hn::Gt(value, best[v]), hn::IsNaN(value));
       best[v] = hn::IfThenElse(better, value, best[v]);
       tap[v] = hn::IfThenElse(hn::RebindMask(dt, better), other, tap[v]);
