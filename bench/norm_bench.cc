@@ -1,54 +1,141 @@
 // Normalization, forward and backward, at the shapes of small and of larger models.
 #include "kernels/norm.h"
 
+#include <utility>
+
 #include "bench/support.h"
+#include "kernels/norm_channels.h"
 
 namespace {
 
 using namespace tapestry;
 
+// Nanoseconds for each of so many elements.
+void report_elements(benchmark::State& state, std::int64_t count) {
+  using benchmark::Counter;
+  state.counters["s/element"] =
+      Counter(static_cast<double>(count), Counter::kIsIterationInvariantRate | Counter::kInvert);
+}
+
 kernels::NormDims dims_of(const benchmark::State& state) {
-  return {.rows = static_cast<std::size_t>(state.range(0)), .n = static_cast<std::size_t>(state.range(1))};
+  return {.rows = static_cast<std::size_t>(state.range(0)),
+          .n = static_cast<std::size_t>(state.range(1)),
+          .relu = state.range(2) != 0};
 }
 
-// x [rows, n], weight, bias, y, stats.
-bench::Tensors inputs(const Context& context, std::int64_t rows, std::int64_t n) {
-  return {context.normal({rows, n}, 0.5, 2, 1), context.uniform({n}, 0.5, 2, 2), context.uniform({n}, -1, 1, 3),
-          context.zeros({rows, n}), context.zeros({rows, 2}, DType::float64)};
+// x, dy, dx, y, stats; weight, bias, their gradients.
+enum { kX, kDy, kDx, kY, kStats, kWeight, kBias, kDweight, kDbias };
+bench::Tensors inputs(const Context& context, const Shape& x, std::int64_t n, std::int64_t stats) {
+  return {context.normal(x, 0.5, 2, 1),
+          context.uniform(x, -1, 1, 4),
+          context.zeros(x),
+          context.zeros(x),
+          context.zeros({stats, 2}, DType::float64),
+          context.uniform({n}, 0.5, 2, 2),
+          context.uniform({n}, -1, 1, 3),
+          context.zeros({n}),
+          context.zeros({n})};
 }
 
-constexpr auto kForward = []<class T>(const Context& context, const kernels::NormDims& dims, T, bench::Tensors& t) {
-  const std::span<const T> x = t[0].span<T>(), weight = t[1].span<T>(), bias = t[2].span<T>();
-  kernels::layer_norm_forward(context.device(), dims, x, weight, bias, t[3].span<T>(), t[4].span<double>());
+constexpr auto kLayerForward = []<class T>(const Context& context, const kernels::NormDims& dims, T,
+                                           bench::Tensors& t) {
+  const std::span<const T> x = t[kX].span<T>(), weight = t[kWeight].span<T>(), bias = t[kBias].span<T>();
+  kernels::layer_norm_forward(context.device(), dims, x, weight, bias, {}, t[kY].span<T>(), t[kStats].span<double>());
 };
 
 void layer_norm_forward(benchmark::State& state) {
   const Context context = bench::make_context();
-  const bench::Tensors tensors = inputs(context, state.range(0), state.range(1));
-  bench::measure(state, context, tensors, 0, 8.0 * static_cast<double>(tensors[0].size()),
-                 [&, dims = dims_of(state)](auto type, bench::Tensors& t) { kForward(context, dims, type, t); });
+  const kernels::NormDims dims = dims_of(state);
+  const bench::Tensors tensors = inputs(context, {state.range(0), state.range(1)}, state.range(1), state.range(0));
+  bench::measure(state, context, tensors, 0, 8.0 * static_cast<double>(tensors[kX].size()),
+                 [&](auto type, bench::Tensors& t) { kLayerForward(context, dims, type, t); });
+  report_elements(state, tensors[kX].size());
 }
 
 void layer_norm_backward(benchmark::State& state) {
   const Context context = bench::make_context();
   const kernels::NormDims dims = dims_of(state);
-  bench::Tensors t = inputs(context, state.range(0), state.range(1));
-  kForward(context, dims, float{}, t);
-  const Tensor dy = context.uniform(t[0].shape(), -1, 1, 4), zeros = context.zeros(t[1].shape());
-  bench::measure(state, context, {t[0], t[1], t[4], dy, dy.like(), zeros, zeros}, 0,
-                 12.0 * static_cast<double>(dy.size()), [&]<class T>(T, bench::Tensors& u) {
-                   const std::span<const T> x = u[0].span<T>(), weight = u[1].span<T>(), from = u[3].span<T>();
-                   kernels::layer_norm_backward(context.device(), dims, x, weight, u[2].span<double>(), from,
-                                                u[4].span<T>(), u[5].span<T>(), u[6].span<T>());
+  bench::Tensors tensors = inputs(context, {state.range(0), state.range(1)}, state.range(1), state.range(0));
+  kLayerForward(context, dims, float{}, tensors);
+  bench::measure(state, context, tensors, 0, 12.0 * static_cast<double>(tensors[kX].size()),
+                 [&]<class T>(T, bench::Tensors& t) {
+                   const std::span<const T> x = t[kX].span<T>(), weight = t[kWeight].span<T>(),
+                                            bias = t[kBias].span<T>(), dy = t[kDy].span<T>();
+                   kernels::layer_norm_backward(context.device(), dims, x, weight, bias, t[kStats].span<double>(), {},
+                                                dy, t[kDx].span<T>(), t[kDweight].span<T>(), t[kDbias].span<T>(), {});
                  });
+  report_elements(state, tensors[kX].size());
+}
+
+// Samples of so many positions and channels, in groups; as many groups as channels and one sample are batch norm.
+kernels::ChannelNormDims channel_dims_of(const benchmark::State& state) {
+  kernels::ChannelNormDims dims{.batch = static_cast<std::size_t>(state.range(0)),
+                                .positions = static_cast<std::size_t>(state.range(1)),
+                                .channels = static_cast<std::size_t>(state.range(2)),
+                                .groups = static_cast<std::size_t>(state.range(3)),
+                                .relu = true};
+  if (dims.groups == 0) {
+    dims.positions *= std::exchange(dims.batch, 1);
+    dims.groups = dims.channels;
+  }
+  return dims;
+}
+
+bench::Tensors channel_inputs(const Context& context, const kernels::ChannelNormDims& dims) {
+  const auto channels = static_cast<std::int64_t>(dims.channels);
+  return inputs(context, {static_cast<std::int64_t>(dims.batch * dims.positions), channels}, channels,
+                static_cast<std::int64_t>(dims.batch * dims.groups));
+}
+
+constexpr auto kChannelForward = []<class T>(const Context& context, const kernels::ChannelNormDims& dims, T,
+                                             bench::Tensors& t) {
+  const std::span<const T> x = t[kX].span<T>(), weight = t[kWeight].span<T>(), bias = t[kBias].span<T>();
+  kernels::channel_norm_forward(context.device(), dims, x, weight, bias, {}, t[kY].span<T>(), t[kStats].span<double>());
+};
+
+void channel_norm_relu_forward(benchmark::State& state) {
+  const Context context = bench::make_context();
+  const kernels::ChannelNormDims dims = channel_dims_of(state);
+  const bench::Tensors tensors = channel_inputs(context, dims);
+  bench::measure(state, context, tensors, 0, (dims.batch == 1 ? 12.0 : 8.0) * static_cast<double>(tensors[kX].size()),
+                 [&](auto type, bench::Tensors& t) { kChannelForward(context, dims, type, t); });
+  report_elements(state, tensors[kX].size());
+}
+
+void channel_norm_relu_backward(benchmark::State& state) {
+  const Context context = bench::make_context();
+  const kernels::ChannelNormDims dims = channel_dims_of(state);
+  bench::Tensors tensors = channel_inputs(context, dims);
+  kChannelForward(context, dims, float{}, tensors);
+  bench::measure(state, context, tensors, 0, (dims.batch == 1 ? 20.0 : 12.0) * static_cast<double>(tensors[kX].size()),
+                 [&]<class T>(T, bench::Tensors& t) {
+                   const std::span<const T> x = t[kX].span<T>(), weight = t[kWeight].span<T>(),
+                                            bias = t[kBias].span<T>(), dy = t[kDy].span<T>();
+                   kernels::channel_norm_backward(context.device(), dims, x, weight, bias, t[kStats].span<double>(), {},
+                                                  dy, t[kDx].span<T>(), t[kDweight].span<T>(), t[kDbias].span<T>(), {});
+                 });
+  report_elements(state, tensors[kX].size());
 }
 
 void shapes(benchmark::internal::Benchmark* benchmark) {
-  benchmark->ArgNames({"rows", "n"})->Args({128, 512})->Args({4096, 256})->Args({4096, 768})->Args({512, 4096});
+  benchmark->ArgNames({"rows", "n", "relu"});
+  for (const auto& [rows, n] : {std::pair{128, 512}, {4096, 256}, {4096, 768}, {512, 4096}})
+    for (int relu : {0, 1}) benchmark->Args({rows, n, relu});
+}
+
+void channel_shapes(benchmark::internal::Benchmark* benchmark) {
+  benchmark->ArgNames({"samples", "positions", "channels", "groups"});
+  constexpr std::int64_t kShapes[][4] = {{4, 64, 16, 4},           {64, 32 * 32, 64, 8},  {64, 32 * 32, 128, 8},
+                                         {64, 16 * 16, 256, 8},    {128, 20 * 20, 32, 8}, {64, 26 * 26, 16, 4},
+                                         {16, 16 * 28 * 28, 16, 4}};
+  for (const auto& [samples, positions, channels, groups] : kShapes)
+    for (std::int64_t given : {groups, std::int64_t{0}}) benchmark->Args({samples, positions, channels, given});
 }
 
 BENCHMARK(layer_norm_forward)->Apply(shapes);
 BENCHMARK(layer_norm_backward)->Apply(shapes);
+BENCHMARK(channel_norm_relu_forward)->Apply(channel_shapes);
+BENCHMARK(channel_norm_relu_backward)->Apply(channel_shapes);
 
 }  // namespace
 

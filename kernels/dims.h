@@ -127,6 +127,7 @@ struct CrossEntropyDims {
 struct NormDims {
   std::size_t rows = 0, n = 0;
   double epsilon = 1e-5;
+  bool relu = false;  // y = max(y, 0)
 };
 
 // x [batch, positions, channels]: in each sample, each of `groups` equal groups of channels has a mean and a variance

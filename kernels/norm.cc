@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 
+#include "kernels/norm_mask.h"
 #include "kernels/or_null.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -11,6 +12,7 @@
 #include "kernels/highway.h"
 //
 #include "kernels/lanes-inl.h"
+#include "kernels/norm_mask-inl.h"
 #include "kernels/sums-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -58,67 +60,91 @@ struct RowFactors {
   float scale = 1, hi = 0, lo = 0, rstd = 0;
 };
 
-void LayerNormForward(const NormDims& dims, const float* HWY_RESTRICT x, const float* HWY_RESTRICT weight,
-                      const float* HWY_RESTRICT bias, float* HWY_RESTRICT y, double* HWY_RESTRICT stats,
-                      std::size_t begin, std::size_t end) {
+// The norm itself, of h. Forward and backward must find the same sign, so it is written once.
+template <class D, class Lanes>
+HWY_INLINE hn::Vec<D> Affine(D d, const LayerNormArrays& a, hn::Vec<D> h, std::size_t j, Lanes lanes) {
+  const auto bias = a.bias == nullptr ? hn::Zero(d) : load(d, a.bias + j, lanes);
+  return a.weight == nullptr ? hn::Add(h, bias) : hn::MulAdd(h, load(d, a.weight + j, lanes), bias);
+}
+
+void LayerNormForward(const NormDims& dims, const LayerNormArrays& a, double* HWY_RESTRICT stats, std::size_t begin,
+                      std::size_t end) {
   const hn::ScalableTag<float> d;
   for (std::size_t row = begin; row < end; ++row) {
-    const float* HWY_RESTRICT in = x + row * dims.n;
-    float* HWY_RESTRICT out = y + row * dims.n;
+    const float* HWY_RESTRICT in = a.x + row * dims.n;
+    const float* HWY_RESTRICT residual = a.residual == nullptr ? nullptr : a.residual + row * dims.n;
+    float* HWY_RESTRICT out = a.out + row * dims.n;
     const reference::Moments m = RowMoments(d, in, dims.n, dims.epsilon);
     const double rstd = 1 / std::sqrt(m.variance + dims.epsilon);
     stats[2 * row] = m.mean;
     stats[2 * row + 1] = rstd;
     const RowFactors factors(m.mean, rstd);
     for_lanes(d, dims.n, [&](std::size_t j, auto lanes) HWY_ATTR {
-      auto v = factors.Normalize(d, load(d, in + j, lanes));
-      if (weight != nullptr) v = hn::Mul(v, load(d, weight + j, lanes));
-      if (bias != nullptr) v = hn::Add(v, load(d, bias + j, lanes));
+      auto v = Affine(d, a, factors.Normalize(d, load(d, in + j, lanes)), j, lanes);
+      if (residual != nullptr) v = hn::Add(v, load(d, residual + j, lanes));
+      if (dims.relu) v = PositivePart(d, v, v);
       store(v, d, out + j, lanes);
     });
   }
 }
 
-// The rows [begin, end); adds their sums of dy h and of dy to sum_weight and sum_bias, where these are not null. A
-// number added to all g changes nothing, since the h of a row add up to 0: taking away the first makes sums of equal g
-// exact.
-void LayerNormBackward(const NormDims& dims, const float* HWY_RESTRICT x, const float* HWY_RESTRICT weight,
-                       const double* HWY_RESTRICT stats, const float* HWY_RESTRICT dy, float* HWY_RESTRICT dx,
-                       float* HWY_RESTRICT sum_weight, float* HWY_RESTRICT sum_bias, std::size_t begin,
-                       std::size_t end) {
+// One row; adds its terms of dy h and of dy to sum_weight and sum_bias, where these are not null. A number added to all
+// g changes nothing, since the h of a row add up to 0: taking away the first makes sums of equal g exact.
+template <NormMask kMask>
+HWY_INLINE void BackwardRow(std::size_t n, const LayerNormArrays& a, const RowFactors& factors, std::size_t at) {
   const hn::ScalableTag<float> d;
-  const std::size_t n = dims.n;
-  for (std::size_t row = begin; row < end; ++row) {
-    const float* HWY_RESTRICT in = x + row * n;
-    const float* HWY_RESTRICT gradient = dy + row * n;
-    const RowFactors factors(stats[2 * row], stats[2 * row + 1]);
-    const auto first = hn::Set(d, weight == nullptr ? gradient[0] : gradient[0] * weight[0]);
-    // What a fused product leaves of g - first where g is the first.
-    const auto rest =
-        weight == nullptr ? hn::Zero(d) : hn::MulSub(hn::Set(d, gradient[0]), hn::Set(d, weight[0]), first);
-    const auto centred = [&](std::size_t j, hn::Vec<decltype(d)> g, auto lanes) HWY_ATTR {
-      return weight == nullptr ? hn::Sub(g, first) : hn::MulSub(g, load(d, weight + j, lanes), first);
-    };
-    const auto sums = SumsOf<2>(d, n, [&](std::size_t j, auto lanes, auto& s) HWY_ATTR {
-      const auto h = only(d, factors.Normalize(d, load(d, in + j, lanes)), hn::Zero(d), lanes);
-      const auto g = load(d, gradient + j, lanes);
-      const auto c = only(d, hn::Sub(centred(j, g, lanes), rest), hn::Zero(d), lanes);
-      s[0] = hn::Add(s[0], c);
-      s[1] = hn::MulAdd(c, h, s[1]);
-      if (sum_weight != nullptr) store(hn::MulAdd(g, h, load(d, sum_weight + j, lanes)), d, sum_weight + j, lanes);
-      if (sum_bias != nullptr) store(hn::Add(g, load(d, sum_bias + j, lanes)), d, sum_bias + j, lanes);
-    });
-    if (dx == nullptr) continue;
-    float* HWY_RESTRICT out = dx + row * n;
-    const auto mean = hn::Add(rest, hn::Set(d, static_cast<float>(sums[0] / static_cast<double>(n))));
-    const auto slope = hn::Set(d, static_cast<float>(sums[1] / static_cast<double>(n)));
-    const auto rstd = hn::Set(d, factors.rstd), scale = hn::Set(d, factors.scale);
-    for_lanes(d, n, [&](std::size_t j, auto lanes) HWY_ATTR {
-      const auto h = factors.Normalize(d, load(d, in + j, lanes));
-      const auto c = hn::Sub(centred(j, load(d, gradient + j, lanes), lanes), mean);
-      store(hn::Mul(hn::Mul(hn::NegMulAdd(h, slope, c), rstd), scale), d, out + j, lanes);
-    });
-  }
+  const float* HWY_RESTRICT in = a.x + at;
+  const auto passed = [&](std::size_t j, hn::Vec<decltype(d)> h, auto lanes) HWY_ATTR {
+    const auto g = load(d, a.dy + at + j, lanes);
+    if constexpr (kMask == NormMask::none)
+      return g;
+    else if constexpr (kMask == NormMask::computed)
+      return PositivePart(d, Affine(d, a, h, j, lanes), g);
+    else
+      return PositivePart(d, load(d, a.y + at + j, lanes), g);
+  };
+  const FirstLanes one{1};
+  const float first_passed = hn::GetLane(passed(0, factors.Normalize(d, load(d, in, one)), one));
+  const auto first = hn::Set(d, a.weight == nullptr ? first_passed : first_passed * a.weight[0]);
+  // What a fused product leaves of g - first where g is the first.
+  const auto rest =
+      a.weight == nullptr ? hn::Zero(d) : hn::MulSub(hn::Set(d, first_passed), hn::Set(d, a.weight[0]), first);
+  const auto centred = [&](std::size_t j, hn::Vec<decltype(d)> g, auto lanes) HWY_ATTR {
+    return a.weight == nullptr ? hn::Sub(g, first) : hn::MulSub(g, load(d, a.weight + j, lanes), first);
+  };
+  // What has passed is kept for the second loop, in dx itself where nobody else asks for it.
+  float* const kept = a.dresidual != nullptr                        ? a.dresidual + at
+                      : kMask == NormMask::none || a.out == nullptr ? nullptr
+                                                                    : a.out + at;
+  const auto sums = SumsOf<2>(d, n, [&](std::size_t j, auto lanes, auto& s) HWY_ATTR {
+    const auto h = only(d, factors.Normalize(d, load(d, in + j, lanes)), hn::Zero(d), lanes);
+    const auto g = passed(j, h, lanes);
+    const auto c = only(d, hn::Sub(centred(j, g, lanes), rest), hn::Zero(d), lanes);
+    s[0] = hn::Add(s[0], c);
+    s[1] = hn::MulAdd(c, h, s[1]);
+    if (kept != nullptr) store(g, d, kept + j, lanes);
+    if (a.sum_weight != nullptr) store(hn::MulAdd(g, h, load(d, a.sum_weight + j, lanes)), d, a.sum_weight + j, lanes);
+    if (a.sum_bias != nullptr) store(hn::Add(g, load(d, a.sum_bias + j, lanes)), d, a.sum_bias + j, lanes);
+  });
+  if (a.out == nullptr) return;
+  float* const out = a.out + at;
+  const float* const gradient = kept == nullptr ? a.dy + at : kept;
+  const auto mean = hn::Add(rest, hn::Set(d, static_cast<float>(sums[0] / static_cast<double>(n))));
+  const auto slope = hn::Set(d, static_cast<float>(sums[1] / static_cast<double>(n)));
+  const auto rstd = hn::Set(d, factors.rstd), scale = hn::Set(d, factors.scale);
+  for_lanes(d, n, [&](std::size_t j, auto lanes) HWY_ATTR {
+    const auto h = factors.Normalize(d, load(d, in + j, lanes));
+    const auto c = hn::Sub(centred(j, load(d, gradient + j, lanes), lanes), mean);
+    store(hn::Mul(hn::Mul(hn::NegMulAdd(h, slope, c), rstd), scale), d, out + j, lanes);
+  });
+}
+
+void LayerNormBackward(const NormDims& dims, const LayerNormArrays& a, NormMask mask, const double* HWY_RESTRICT stats,
+                       std::size_t begin, std::size_t end) {
+  WithMask(mask, [&](auto constant) HWY_ATTR {
+    for (std::size_t row = begin; row < end; ++row)
+      BackwardRow<decltype(constant)::value>(dims.n, a, RowFactors(stats[2 * row], stats[2 * row + 1]), row * dims.n);
+  });
 }
 
 }  // namespace tapestry::kernels::HWY_NAMESPACE
@@ -143,19 +169,29 @@ void merge(const float* sums, std::size_t groups, std::size_t stride, std::span<
 }  // namespace
 
 void layer_norm_forward(const Device& device, const NormDims& dims, std::span<const float> x,
-                        std::span<const float> weight, std::span<const float> bias, std::span<float> y,
-                        std::span<double> stats) {
+                        std::span<const float> weight, std::span<const float> bias, std::span<const float> residual,
+                        std::span<float> y, std::span<double> stats) {
   if (y.empty()) return;
+  const LayerNormArrays arrays{.x = x.data(),
+                               .weight = or_null(weight),
+                               .bias = or_null(bias),
+                               .residual = or_null(residual),
+                               .y = nullptr,
+                               .dy = nullptr,
+                               .out = y.data(),
+                               .dresidual = nullptr,
+                               .sum_weight = nullptr,
+                               .sum_bias = nullptr};
   parallel_for(device.pool, dims.rows, std::max<std::size_t>(1, kGrain / dims.n),
                [&](std::size_t begin, std::size_t end) {
-                 TAPESTRY_CALL(device.target, LayerNormForward)
-                 (dims, x.data(), or_null(weight), or_null(bias), y.data(), stats.data(), begin, end);
+                 TAPESTRY_CALL(device.target, LayerNormForward)(dims, arrays, stats.data(), begin, end);
                });
 }
 
 void layer_norm_backward(const Device& device, const NormDims& dims, std::span<const float> x,
-                         std::span<const float> weight, std::span<const double> stats, std::span<const float> dy,
-                         std::span<float> dx, std::span<float> dweight, std::span<float> dbias) {
+                         std::span<const float> weight, std::span<const float> bias, std::span<const double> stats,
+                         std::span<const float> y, std::span<const float> dy, std::span<float> dx,
+                         std::span<float> dweight, std::span<float> dbias, std::span<float> dresidual) {
   if (x.empty()) return;
   const std::size_t n = dims.n;
   const std::size_t rows = std::clamp<std::size_t>(8 * kGrain / n, 4, 64);  // whose sums over rows are made in float
@@ -163,16 +199,26 @@ void layer_norm_backward(const Device& device, const NormDims& dims, std::span<c
   const bool summed = !dweight.empty() || !dbias.empty();
   const Block block = summed ? device.arena.allocate(groups * 2 * n * sizeof(float)) : Block();
   float* sums = summed ? reinterpret_cast<float*>(block.data()) : nullptr;
-  parallel_for(
-      device.pool, groups, std::max<std::size_t>(1, kGrain / (rows * n)), [&](std::size_t begin, std::size_t end) {
-        for (std::size_t group = begin; group < end; ++group) {
-          float* own = summed ? sums + group * 2 * n : nullptr;
-          if (summed) std::fill(own, own + 2 * n, 0.0f);
-          TAPESTRY_CALL(device.target, LayerNormBackward)
-          (dims, x.data(), or_null(weight), stats.data(), dy.data(), or_null(dx), dweight.empty() ? nullptr : own,
-           dbias.empty() ? nullptr : own + n, group * rows, std::min(dims.rows, (group + 1) * rows));
-        }
-      });
+  const NormMask mask = mask_of(dims.relu, y);
+  parallel_for(device.pool, groups, std::max<std::size_t>(1, kGrain / (rows * n)),
+               [&](std::size_t begin, std::size_t end) {
+                 for (std::size_t group = begin; group < end; ++group) {
+                   float* own = summed ? sums + group * 2 * n : nullptr;
+                   if (summed) std::fill(own, own + 2 * n, 0.0f);
+                   const LayerNormArrays arrays{.x = x.data(),
+                                                .weight = or_null(weight),
+                                                .bias = or_null(bias),
+                                                .residual = nullptr,
+                                                .y = or_null(y),
+                                                .dy = dy.data(),
+                                                .out = or_null(dx),
+                                                .dresidual = or_null(dresidual),
+                                                .sum_weight = dweight.empty() ? nullptr : own,
+                                                .sum_bias = dbias.empty() ? nullptr : own + n};
+                   TAPESTRY_CALL(device.target, LayerNormBackward)
+                   (dims, arrays, mask, stats.data(), group * rows, std::min(dims.rows, (group + 1) * rows));
+                 }
+               });
   merge(sums, groups, 2 * n, dweight);
   if (!dbias.empty()) merge(sums + n, groups, 2 * n, dbias);
 }

@@ -139,15 +139,24 @@ bool merge_moments(const ChannelNormDims& dims, const double* sums, const float*
   return exact;
 }
 
+// Sums start from the mean of some positions: differences from it are small, and squares of them keep their digits.
+// Equal numbers have exactly that mean.
+void set_first_centers(const Work::Task& task, const ChannelNormDims& dims, const float* x) {
+  const std::size_t count = std::min<std::size_t>(dims.positions, 8), step = dims.positions / count;
+  const float* first = x + step / 2 * dims.channels;
+  float* const center = task.factor(0);
+  std::fill_n(center, dims.channels, 0.0f);
+  for (std::size_t i = 1; i < count; ++i)
+    for (std::size_t c = 0; c < dims.channels; ++c) center[c] += first[i * step * dims.channels + c] - first[c];
+  for (std::size_t c = 0; c < dims.channels; ++c) center[c] = first[c] + center[c] / static_cast<float>(count);
+}
+
 // Statistics of one sample.
 void find_moments(const Work& work, const Work::Task& task, const float* x, double* stats) {
   const ChannelNormDims& dims = work.dims;
-  const float* inside = x + dims.positions / 3 * dims.channels;
+  set_first_centers(task, dims, x);
   for (bool again : {false, true}) {
-    for (std::size_t c = 0; c < dims.channels; ++c) {
-      const double near = again ? static_cast<double>(task.factor(0)[c]) + task.factor(1)[c] : inside[c];
-      task.factor(0)[c] = static_cast<float>(near);
-    }
+    for (std::size_t c = 0; c < dims.channels && again; ++c) task.factor(0)[c] += task.factor(1)[c];
     task.repeat(0, 1);
     task.for_pieces([&](std::size_t begin, std::size_t size, const NormSums& to) {
       column_moments(work.device.target, x + begin, size, task.columns(), to);
@@ -263,7 +272,7 @@ void channel_norm_backward(const Device& device, const ChannelNormDims& dims, st
   const std::size_t channels = dims.channels;
   const Block block = device.arena.allocate(dims.batch * 2 * channels * sizeof(double));
   double* const all_sums = reinterpret_cast<double*>(block.data());
-  const NormMask mask = !dims.relu ? NormMask::none : y.empty() ? NormMask::computed : NormMask::output;
+  const NormMask mask = mask_of(dims.relu, y);
   work.for_samples([&](std::size_t n, const Work::Task& task) {
     const std::size_t at = n * dims.sample();
     const double* const own = stats.data() + n * dims.groups * 2;

@@ -7,6 +7,7 @@
 #include "kernels/highway.h"
 //
 #include "kernels/lanes-inl.h"
+#include "kernels/norm_mask-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace tapestry::kernels::HWY_NAMESPACE {
@@ -83,17 +84,9 @@ HWY_INLINE V Passed(const NormPiece& piece, const NormColumns& columns, V t, std
   if constexpr (kMask == NormMask::none)
     return g;
   else if constexpr (kMask == NormMask::computed)
-    return hn::IfThenZeroElse(hn::Le(Scaled(columns, t, j, lanes), hn::Zero(d)), g);
+    return PositivePart(d, Scaled(columns, t, j, lanes), g);
   else
-    return hn::IfThenZeroElse(hn::Le(load(d, piece.y + i, lanes), hn::Zero(d)), g);
-}
-
-// Calls body with the mask as a constant.
-template <class Body>
-HWY_INLINE void WithMask(NormMask mask, const Body& body) {
-  if (mask == NormMask::none) return body(std::integral_constant<NormMask, NormMask::none>());
-  if (mask == NormMask::computed) return body(std::integral_constant<NormMask, NormMask::computed>());
-  body(std::integral_constant<NormMask, NormMask::output>());
+    return PositivePart(d, load(d, piece.y + i, lanes), g);
 }
 
 template <NormMask kMask, bool kResidual>
@@ -123,7 +116,7 @@ HWY_INLINE void Normalize(const NormPiece& piece, const NormColumns& columns) {
   ForColumns(piece.size, columns.width, [&](std::size_t i, std::size_t j, auto lanes) HWY_ATTR {
     auto v = Scaled(columns, hn::Sub(load(d, piece.x + i, lanes), load(d, columns.center + j, lanes)), j, lanes);
     if constexpr (kResidual) v = hn::Add(v, load(d, piece.residual + i, lanes));
-    if constexpr (kRelu) v = hn::IfThenZeroElse(hn::Le(v, hn::Zero(d)), v);
+    if constexpr (kRelu) v = PositivePart(d, v, v);
     store(v, d, piece.out + i, lanes);
   });
 }

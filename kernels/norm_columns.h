@@ -4,6 +4,7 @@
 
 #include <cstddef>
 
+#include "kernels/norm_mask.h"
 #include "kernels/target.h"
 
 namespace tapestry::kernels {
@@ -20,9 +21,6 @@ struct NormSums {
   float* partial;
   double* totals;
 };
-
-// What a ReLU lets pass: everything, what has t scale + offset > 0, or what has y > 0.
-enum class NormMask { none, computed, output };
 
 struct NormPiece {
   const float *x, *residual, *y, *dy;  // residual may be nullptr, y where the mask does not ask for it

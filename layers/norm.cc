@@ -57,10 +57,14 @@ Cost LayerNorm::cost(const Shape&, const Shape& out) const {
   return detail::norm_cost(out, 6 + (options.weight ? 1 : 0) + (options.bias ? 1 : 0));
 }
 
-Var LayerNorm::operator()(const Var& x) const {
+Var LayerNorm::operator()(const Var& x, const Tail& tail) const {
   return layer_norm(x, detail::affine_on(weight, options.weight, x, "LayerNorm", options.where),
                     detail::affine_on(bias, options.bias, x, "LayerNorm", options.where),
-                    {.axes = axes(), .epsilon = options.epsilon, .where = options.where});
+                    {.axes = axes(),
+                     .epsilon = options.epsilon,
+                     .activation = detail::either(options.activation, tail),
+                     .residual = tail.residual,
+                     .where = options.where});
 }
 
 Flow GroupNorm::build(Builder& b, const Flow& in) {

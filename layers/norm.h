@@ -40,6 +40,7 @@ class LayerNorm {
     Shape normalized_shape = {};  // nothing: the last `axes` axes of what the layer before gives
     int axes = 1;                 // where no normalized_shape is given
     double epsilon = 1e-5;
+    Activation activation = Activation::none;
     bool weight = true;
     bool bias = true;
     Initializer weight_init = Constant{1};
@@ -55,7 +56,9 @@ class LayerNorm {
   void visit(Visitor& v) { detail::visit_affine(*this, v); }
   Flow build(Builder& b, const Flow& in);
   Cost cost(const Shape& in, const Shape& out) const;
-  Var operator()(const Var& x) const;
+  Var operator()(const Var& x, const Tail& tail = {}) const;
+  bool takes_activation() const { return options.activation == Activation::none; }
+  bool takes_residual() const { return options.activation == Activation::none; }
 
  private:
   int axes() const { return options.normalized_shape.rank() > 0 ? options.normalized_shape.rank() : options.axes; }

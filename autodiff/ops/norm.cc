@@ -21,9 +21,11 @@ NormDims layer_dims(const Var& x, const Var& weight, const Var& bias, const Laye
   const Shape normalized = shape.drop_front(shape.rank() - options.axes);
   detail::check_beside("layer_norm", "weight", weight, x, normalized, options.where);
   detail::check_beside("layer_norm", "bias", bias, x, normalized, options.where);
+  detail::check_beside("layer_norm", "residual", options.residual, x, shape, options.where);
   return {.rows = static_cast<std::size_t>(shape.product(0, shape.rank() - options.axes)),
           .n = static_cast<std::size_t>(normalized.size()),
-          .epsilon = options.epsilon};
+          .epsilon = options.epsilon,
+          .relu = options.activation == Activation::relu};
 }
 
 }  // namespace
@@ -35,19 +37,22 @@ Var layer_norm(const Var& x, const Var& weight, const Var& bias, const LayerNorm
   Tensor stats = x.value().like({static_cast<std::int64_t>(dims.rows), 2}, DType::float64);
   visit_floating("layer_norm", x.dtype(), [&]<class T>(T) {
     kernels::layer_norm_forward(device, dims, x.value().span<T>(), weight.value().span<T>(), bias.value().span<T>(),
-                                y.span<T>(), stats.span<double>());
+                                options.residual.value().span<T>(), y.span<T>(), stats.span<double>());
   });
-  const detail::NormInputs inputs(x, weight, bias, {});
-  return record("layer_norm", y, inputs.span(), options.where,
-                [&device, dims, at_weight = inputs.weight, at_bias = inputs.bias, x = x.value(),
-                 weight = weight.value(), stats = std::as_const(stats)](const Tensor& dy, GradSlots grads) {
-                  Tensor dx = grads.overwrite(0), dweight = detail::add_if(grads, at_weight),
-                         dbias = detail::add_if(grads, at_bias);
-                  visit_floating("layer_norm", x.dtype(), [&]<class T>(T) {
-                    kernels::layer_norm_backward(device, dims, x.span<T>(), weight.span<T>(), stats.span<double>(),
-                                                 dy.span<T>(), dx.span<T>(), dweight.span<T>(), dbias.span<T>());
-                  });
-                });
+  const detail::NormInputs inputs(x, weight, bias, options.residual);
+  const Tensor mask = inputs.mask(dims.relu, y);
+  const Var out =
+      record("layer_norm", y, inputs.span(), options.where,
+             [&device, dims, at = inputs.places(), x = x.value(), weight = weight.value(), bias = bias.value(),
+              stats = std::as_const(stats), mask](const Tensor& dy, GradSlots grads) {
+               detail::NormGradients to(grads, at);
+               visit_floating("layer_norm", x.dtype(), [&]<class T>(T) {
+                 kernels::layer_norm_backward(device, dims, x.span<T>(), weight.span<T>(), bias.span<T>(),
+                                              stats.span<double>(), mask.span<T>(), dy.span<T>(), to.dx.span<T>(),
+                                              to.dweight.span<T>(), to.dbias.span<T>(), to.dresidual.span<T>());
+               });
+             });
+  return detail::finished(out, options.activation, options.where);
 }
 
 Var layer_norm(const Var& x, const LayerNormOptions& options) { return layer_norm(x, {}, {}, options); }

@@ -15,12 +15,15 @@ namespace tapestry {
 struct LayerNormOptions {
   int axes = 1;           // how many trailing axes are normalized together
   double epsilon = 1e-5;  // added to the variance, > 0
+  Activation activation = Activation::none;
+  Var residual = {};  // of x's shape, added before the activation; nothing: none
   Location where = std::source_location::current();
 };
 
 // y = (x - mean) / sqrt(var + epsilon) * weight + bias, with mean and biased variance over the last `axes` axes of x;
-// weight and bias have the shape of these axes, and either may hold nothing (Ba et al. 2016). Saves x, and mean and
-// rstd in double. ShapeError when axes or shapes do not fit, ArgumentError for an epsilon that is not positive.
+// weight and bias have the shape of these axes, and either may hold nothing (Ba et al. 2016). Saves x, mean and rstd in
+// double, and y where residual and ReLU are fused. ShapeError when axes or shapes do not fit, ArgumentError for an
+// epsilon that is not positive.
 Var layer_norm(const Var& x, const Var& weight, const Var& bias, const LayerNormOptions& options = {});
 Var layer_norm(const Var& x, const LayerNormOptions& options = {});
 
@@ -29,7 +32,7 @@ struct GroupNormOptions {
   std::int64_t group_size = 0;
   double epsilon = 1e-5;
   Activation activation = Activation::none;
-  Var residual = {};  // of x's shape, added before the activation; nothing: none
+  Var residual = {};
   Location where = std::source_location::current();
 };
 

@@ -41,17 +41,15 @@ Var channel_norm(const char* op, const ChannelNormDims& dims, const Var& x, cons
     kernels::channel_norm_forward(device, dims, x.value().span<T>(), weight.value().span<T>(), bias.value().span<T>(),
                                   residual.value().span<T>(), y.span<T>(), stats.span<double>());
   });
-  const Tensor mask = dims.relu && inputs.residual >= 0 ? y : Tensor{};
+  const Tensor mask = inputs.mask(dims.relu, y);
   return record(op, y, inputs.span(), where,
-                [op, &device, dims, at_weight = inputs.weight, at_bias = inputs.bias, at_residual = inputs.residual,
-                 x = x.value(), weight = weight.value(), bias = bias.value(), stats = std::as_const(stats),
-                 mask](const Tensor& dy, GradSlots grads) {
-                  Tensor dx = grads.overwrite(0), dweight = detail::add_if(grads, at_weight),
-                         dbias = detail::add_if(grads, at_bias), dresidual = detail::overwrite_if(grads, at_residual);
+                [op, &device, dims, at = inputs.places(), x = x.value(), weight = weight.value(), bias = bias.value(),
+                 stats = std::as_const(stats), mask](const Tensor& dy, GradSlots grads) {
+                  detail::NormGradients to(grads, at);
                   visit_floating(op, x.dtype(), [&]<class T>(T) {
                     kernels::channel_norm_backward(device, dims, x.span<T>(), weight.span<T>(), bias.span<T>(),
-                                                   stats.span<double>(), mask.span<T>(), dy.span<T>(), dx.span<T>(),
-                                                   dweight.span<T>(), dbias.span<T>(), dresidual.span<T>());
+                                                   stats.span<double>(), mask.span<T>(), dy.span<T>(), to.dx.span<T>(),
+                                                   to.dweight.span<T>(), to.dbias.span<T>(), to.dresidual.span<T>());
                   });
                 });
 }
@@ -59,11 +57,6 @@ Var channel_norm(const char* op, const ChannelNormDims& dims, const Var& x, cons
 Tensor new_stats(const ChannelNormDims& dims, const Var& x) {
   return x.value().like({static_cast<std::int64_t>(dims.batch), static_cast<std::int64_t>(dims.groups), 2},
                         DType::float64);
-}
-
-// The activation as an op of its own, unless the norm has computed it.
-Var finished(const Var& y, Activation activation, const Location& where) {
-  return activation == Activation::relu ? y : activate(y, activation, where);
 }
 
 void check_buffer(const char* name, const Buffer& buffer, const Var& x, const Shape& shape, DType dtype,
@@ -146,7 +139,7 @@ Var group_norm(const Var& x, const Var& weight, const Var& bias, const GroupNorm
             : fmt::format("{} channels cannot form groups of {}; x is {}", channels, given, to_string(x.shape())));
   dims.groups = static_cast<std::size_t>(options.num_groups != 0 ? given : channels / given);
   const Var y = channel_norm("group_norm", dims, x, weight, bias, options.residual, new_stats(dims, x), options.where);
-  return finished(y, options.activation, options.where);
+  return detail::finished(y, options.activation, options.where);
 }
 
 Var group_norm(const Var& x, const GroupNormOptions& options) { return group_norm(x, {}, {}, options); }
@@ -160,7 +153,7 @@ Var instance_norm(const Var& x, const Var& weight, const Var& bias, const Instan
   dims.groups = dims.channels;
   const Var y =
       channel_norm("instance_norm", dims, x, weight, bias, options.residual, new_stats(dims, x), options.where);
-  return finished(y, options.activation, options.where);
+  return detail::finished(y, options.activation, options.where);
 }
 
 Var instance_norm(const Var& x, const InstanceNormOptions& options) { return instance_norm(x, {}, {}, options); }
@@ -184,7 +177,7 @@ Var batch_norm(const Var& x, const Var& weight, const Var& bias, const BatchNorm
   const Var y = channel_norm("batch_norm", dims, x, weight, bias, options.residual, stats, options.where);
   if (options.training)
     queue_running(options, x, std::as_const(stats).span<double>(), static_cast<double>(dims.positions));
-  return finished(y, options.activation, options.where);
+  return detail::finished(y, options.activation, options.where);
 }
 
 Var batch_norm(const Var& x, const BatchNormOptions& options) { return batch_norm(x, {}, {}, options); }

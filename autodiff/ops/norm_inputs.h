@@ -7,6 +7,7 @@
 #include <cmath>
 #include <span>
 
+#include "autodiff/ops/activation.h"
 #include "autodiff/record.h"
 
 namespace tapestry::detail {
@@ -29,12 +30,21 @@ inline void check_beside(const char* op, const char* name, const Var& input, con
                         fmt::format("{} is {}, x is {}", name, dtype_name(input.dtype()), dtype_name(x.dtype())));
 }
 
-// x, and those of weight, bias and residual that hold something, with the numbers that they have as inputs of the op.
+// The numbers that weight, bias and residual have among the inputs of the op; -1: not there.
+struct NormPlaces {
+  int weight = -1, bias = -1, residual = -1;
+};
+
+// x, and those of weight, bias and residual that hold something.
 class NormInputs {
  public:
-  NormInputs(const Var& x, const Var& weight, const Var& bias, const Var& residual)
-      : all_{x, x, x, x}, weight(add(weight)), bias(add(bias)), residual(add(residual)) {}
+  NormInputs(const Var& x, const Var& weight, const Var& bias, const Var& residual) : all_{x, x, x, x} {
+    places_ = {add(weight), add(bias), add(residual)};
+  }
   std::span<const InputRef> span() const { return std::span(all_).first(static_cast<std::size_t>(count_)); }
+  const NormPlaces& places() const { return places_; }
+  // What backward needs to know where the ReLU passes: y, or nothing where it can compute that from x.
+  Tensor mask(bool relu, const Tensor& y) const { return relu && places_.residual >= 0 ? y : Tensor{}; }
 
  private:
   int add(const Var& input) {
@@ -44,12 +54,22 @@ class NormInputs {
   }
   std::array<InputRef, 4> all_;
   int count_ = 1;
-
- public:
-  int weight, bias, residual;  // -1: not there
+  NormPlaces places_;
 };
 
-inline Tensor overwrite_if(GradSlots grads, int input) { return input < 0 ? Tensor{} : grads.overwrite(input); }
-inline Tensor add_if(GradSlots grads, int input) { return input < 0 ? Tensor{} : grads.add(input); }
+// Where backward writes; nothing for inputs that are not there or that nobody asks about.
+struct NormGradients {
+  NormGradients(GradSlots grads, const NormPlaces& at)
+      : dx(grads.overwrite(0)),
+        dweight(at.weight < 0 ? Tensor{} : grads.add(at.weight)),
+        dbias(at.bias < 0 ? Tensor{} : grads.add(at.bias)),
+        dresidual(at.residual < 0 ? Tensor{} : grads.overwrite(at.residual)) {}
+  Tensor dx, dweight, dbias, dresidual;
+};
+
+// The activation as an op of its own, unless the norm has computed it.
+inline Var finished(const Var& y, Activation activation, const Location& where) {
+  return activation == Activation::relu ? y : activate(y, activation, where);
+}
 
 }  // namespace tapestry::detail

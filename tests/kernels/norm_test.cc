@@ -14,12 +14,14 @@ namespace {
 
 // Forward and backward on one target, and the same numbers in double.
 struct LayerNormRun {
-  LayerNormRun(const NormDims& dims, bool affine, std::size_t misalignment = 0)
+  LayerNormRun(const NormDims& dims, bool affine, std::size_t misalignment = 0, bool with_residual = false)
       : dims(dims),
         x(dims.rows * dims.n, misalignment),
         y(dims.rows * dims.n, misalignment),
         dy(dims.rows * dims.n, misalignment),
         dx(dims.rows * dims.n, misalignment),
+        residual(with_residual ? dims.rows * dims.n : 0, misalignment),
+        dresidual(with_residual ? dims.rows * dims.n : 0, misalignment),
         weight(affine ? dims.n : 0, misalignment),
         bias(affine ? dims.n : 0, misalignment),
         dweight(affine ? dims.n : 0, misalignment, 0.5f),
@@ -29,28 +31,32 @@ struct LayerNormRun {
     fill_random(dy.span(), dims.n + 2);
     fill_random(weight.span(), dims.n + 3, 0.5, 1.5);
     fill_random(bias.span(), dims.n + 4);
+    fill_random(residual.span(), dims.n + 5);
   }
 
   void run(const kernels::Device& device) {
     kernels::layer_norm_forward(device, dims, std::as_const(x).span(), std::as_const(weight).span(),
-                                std::as_const(bias).span(), y.span(), stats);
-    kernels::layer_norm_backward(device, dims, std::as_const(x).span(), std::as_const(weight).span(), stats,
-                                 std::as_const(dy).span(), dx.span(), dweight.span(), dbias.span());
+                                std::as_const(bias).span(), std::as_const(residual).span(), y.span(), stats);
+    const bool saved = residual.span().size() > 0;
+    kernels::layer_norm_backward(device, dims, std::as_const(x).span(), std::as_const(weight).span(),
+                                 std::as_const(bias).span(), stats,
+                                 saved ? std::as_const(y).span() : std::span<const float>(), std::as_const(dy).span(),
+                                 dx.span(), dweight.span(), dbias.span(), dresidual.span());
     REQUIRE((x.intact() && y.intact() && dy.intact() && dx.intact() && weight.intact() && bias.intact() &&
-             dweight.intact() && dbias.intact()));
+             dweight.intact() && dbias.intact() && residual.intact() && dresidual.intact()));
   }
 
   void check(const kernels::Device& device) {
     INFO("rows " << dims.rows << " n " << dims.n << " affine " << (dweight.span().size() > 0) << " epsilon "
-                 << dims.epsilon);
+                 << dims.epsilon << " relu " << dims.relu << " residual " << (residual.span().size() > 0));
     const auto wide_x = widened(x.span()), wide_dy = widened(dy.span()), wide_weight = widened(weight.span()),
-               wide_bias = widened(bias.span());
+               wide_bias = widened(bias.span()), wide_residual = widened(residual.span());
     std::vector<double> wide_stats(stats.size()), wide_y(wide_x.size()), wide_dx(wide_x.size()),
-        wide_dweight(widened(dweight.span())), wide_dbias(widened(dbias.span()));
-    kernels::layer_norm_forward(device, dims, std::span<const double>(wide_x), wide_weight, wide_bias, wide_y,
-                                wide_stats);
-    kernels::layer_norm_backward(device, dims, std::span<const double>(wide_x), wide_weight, wide_stats, wide_dy,
-                                 wide_dx, wide_dweight, wide_dbias);
+        wide_dweight(widened(dweight.span())), wide_dbias(widened(dbias.span())), wide_dresidual(wide_residual.size());
+    kernels::layer_norm_forward(device, dims, std::span<const double>(wide_x), wide_weight, wide_bias, wide_residual,
+                                wide_y, wide_stats);
+    kernels::layer_norm_backward(device, dims, std::span<const double>(wide_x), wide_weight, wide_bias, wide_stats,
+                                 wide_y, wide_dy, wide_dx, wide_dweight, wide_dbias, wide_dresidual);
     run(device);
     double scale = 1;
     for (double value : wide_y) scale = std::max(scale, std::abs(value) / 4);
@@ -62,11 +68,12 @@ struct LayerNormRun {
     require_close(dx.span(), wide_dx, 1e-6, dims.n < 8 ? largest : 0);
     require_close(dweight.span(), wide_dweight, 1e-6, static_cast<double>(dims.rows < 4 ? 4 : 0));
     require_close(dbias.span(), wide_dbias, 1e-6, static_cast<double>(dims.rows < 4 ? 4 : 0));
+    require_close(dresidual.span(), wide_dresidual, 1e-6);
     count_case(device.target);
   }
 
   NormDims dims;
-  Guarded<float> x, y, dy, dx, weight, bias, dweight, dbias;
+  Guarded<float> x, y, dy, dx, residual, dresidual, weight, bias, dweight, dbias;
   std::vector<double> stats;
 };
 
@@ -81,6 +88,16 @@ TEST_CASE("layer norm kernels: every target and size against plain loops in doub
           if (size < 1100) LayerNormRun({.rows = size, .n = 10}, affine, misalignment).check(device);
         }
     LayerNormRun({.rows = 700, .n = 512}, true).check(device);
+  });
+}
+
+TEST_CASE("layer norm kernels: a residual and a ReLU in the same pass, on every target and size") {
+  for_each_target([](const kernels::Device& device) {
+    for (std::size_t size : awkward_sizes())
+      for (bool affine : {false, true})
+        for (bool residual : {false, true})
+          for (bool relu : {false, true})
+            LayerNormRun({.rows = 3, .n = size, .relu = relu}, affine, size % 3, residual).check(device);
   });
 }
 

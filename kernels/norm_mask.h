@@ -1,0 +1,19 @@
+// What the norm kernels say to each other across the dispatch.
+#pragma once
+
+namespace tapestry::kernels {
+
+// What of dy a ReLU behind a norm lets pass: all, where the norm computed again is positive, or where y is.
+enum class NormMask { none, computed, output };
+template <class Span>
+NormMask mask_of(bool relu, const Span& y) {
+  return !relu ? NormMask::none : y.empty() ? NormMask::computed : NormMask::output;
+}
+
+// What layer norm reads and writes; nullptr where it is missing.
+struct LayerNormArrays {
+  const float *x, *weight, *bias, *residual, *y, *dy;
+  float *out, *dresidual, *sum_weight, *sum_bias;
+};
+
+}  // namespace tapestry::kernels
