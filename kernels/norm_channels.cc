@@ -2,9 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numeric>
 
-#include "kernels/norm_columns.h"
+#include "kernels/norm_work.h"
 #include "kernels/or_null.h"
 
 namespace tapestry::kernels {
@@ -14,105 +13,6 @@ namespace {
 bool fits_float(double variance, double epsilon) {
   return std::isnan(variance) || (variance < 1e30 && variance + epsilon > 1e-60);
 }
-
-// How samples are cut into pieces, and where each piece and each task has its numbers. Small samples are tasks as a
-// whole, so that their second pass finds them in the cache; few large ones share their pieces out.
-class Work {
- public:
-  Work(const Device& device, const ChannelNormDims& dims)
-      : dims(dims), device(device), width_(dims.channels * repeats(dims)) {
-    piece_ = std::max(width_, 2 * kGrain / width_ * width_);
-    pieces_ = (dims.sample() + piece_ - 1) / piece_;
-    whole_ = pieces_ == 1 || dims.batch >= 8;
-    grain_ = whole_ ? std::max<std::size_t>(1, kGrain / dims.sample()) : dims.batch;
-    const std::size_t tasks = (dims.batch + grain_ - 1) / grain_;
-    doubles_ = pieces_ * 2 * width_;
-    floats_ = pieces_ * 2 * width_ + kFactors * width_;
-    block_ = device.arena.allocate(tasks * (doubles_ * sizeof(double) + floats_ * sizeof(float)));
-    first_ = reinterpret_cast<double*>(block_.data());
-    tasks_ = tasks;
-  }
-
-  // The numbers of one task.
-  class Task {
-   public:
-    Task(const Work& work, std::size_t index, bool alone)
-        : work_(work),
-          sums_(work.first_ + index * work.doubles_),
-          floats_(reinterpret_cast<float*>(work.first_ + work.tasks_ * work.doubles_) + index * work.floats_),
-          alone_(alone) {}
-
-    float* factor(std::size_t k) const { return floats_ + work_.pieces_ * 2 * work_.width_ + k * work_.width_; }
-    NormColumns columns() const { return {work_.width_, factor(0), factor(1), factor(2), factor(3), factor(4)}; }
-    // Calls body(begin, size, sums) for each piece of the sample.
-    template <class Body>
-    void for_pieces(const Body& body) const {
-      const auto piece = [&](std::size_t i) {
-        const std::size_t begin = i * work_.piece_, width = work_.width_;
-        body(begin, std::min(work_.piece_, work_.dims.sample() - begin),
-             NormSums{floats_ + i * 2 * width, sums_ + i * 2 * width});
-      };
-      if (!alone_) return work_.device.pool.run(work_.pieces_, piece);
-      for (std::size_t i = 0; i < work_.pieces_; ++i) piece(i);
-    }
-    // Adds the sums [2, width] of all pieces, in order, to [2, channels] at the front of the first piece.
-    double* merged() const {
-      const std::size_t width = work_.width_, channels = work_.dims.channels;
-      for (std::size_t i = 1; i < work_.pieces_; ++i)
-        for (std::size_t j = 0; j < 2 * width; ++j) sums_[j] += sums_[i * 2 * width + j];
-      for (std::size_t k = 0; k < 2; ++k)
-        for (std::size_t c = 0; c < channels; ++c) {
-          double sum = sums_[k * width + c];
-          for (std::size_t j = c + channels; j < width; j += channels) sum += sums_[k * width + j];
-          sums_[k * channels + c] = sum;
-        }
-      return sums_;
-    }
-    // Copies the factors of the channels to the other columns.
-    void repeat(std::size_t first, std::size_t count) const {
-      const std::size_t width = work_.width_, channels = work_.dims.channels;
-      for (std::size_t k = first; k < first + count; ++k)
-        for (std::size_t j = channels; j < width; ++j) factor(k)[j] = factor(k)[j - channels];
-    }
-
-   private:
-    const Work& work_;
-    double* sums_;
-    float* floats_;
-    bool alone_;
-  };
-
-  // Calls body(sample, task) for each sample.
-  template <class Body>
-  void for_samples(const Body& body) const {
-    if (!whole_) {
-      for (std::size_t n = 0; n < dims.batch; ++n) body(n, Task(*this, 0, false));
-      return;
-    }
-    parallel_for(device.pool, dims.batch, grain_, [&](std::size_t begin, std::size_t end) {
-      for (std::size_t n = begin; n < end; ++n) body(n, Task(*this, begin / grain_, true));
-    });
-  }
-
-  const ChannelNormDims& dims;
-  const Device& device;
-
- private:
-  static constexpr std::size_t kFactors = 5;
-
-  // How many positions make a row of columns: whole vectors of 16, and at least 64 numbers where the sample has them.
-  static std::size_t repeats(const ChannelNormDims& dims) {
-    if (dims.channels >= 128) return 1;
-    std::size_t count = 16 / std::gcd(dims.channels, std::size_t{16});
-    while (count * dims.channels < 64) count *= 2;
-    return count <= dims.positions ? count : 1;
-  }
-
-  std::size_t width_, piece_, pieces_, grain_, tasks_, doubles_, floats_;
-  bool whole_;
-  Block block_;
-  double* first_;
-};
 
 // Mean and variance of each group, from the sums of t = x - center and t^2 of its channels. Says whether they are
 // exact: where a center lies far from the mean of its channel, squares lose digits.
@@ -141,7 +41,7 @@ bool merge_moments(const ChannelNormDims& dims, const double* sums, const float*
 
 // Sums start from the mean of some positions: differences from it are small, and squares of them keep their digits.
 // Equal numbers have exactly that mean.
-void set_first_centers(const Work::Task& task, const ChannelNormDims& dims, const float* x) {
+void set_first_centers(const NormWork::Task& task, const ChannelNormDims& dims, const float* x) {
   const std::size_t count = std::min<std::size_t>(dims.positions, 8), step = dims.positions / count;
   const float* first = x + step / 2 * dims.channels;
   float* const center = task.factor(0);
@@ -152,7 +52,7 @@ void set_first_centers(const Work::Task& task, const ChannelNormDims& dims, cons
 }
 
 // Statistics of one sample.
-void find_moments(const Work& work, const Work::Task& task, const float* x, double* stats) {
+void find_moments(const NormWork& work, const NormWork::Task& task, const float* x, double* stats) {
   const ChannelNormDims& dims = work.dims;
   set_first_centers(task, dims, x);
   for (bool again : {false, true}) {
@@ -196,7 +96,7 @@ double weight_of(std::span<const float> weight, std::size_t channel) {
 }
 
 // y = (x - center) scale + offset.
-void set_forward_factors(const Work::Task& task, const ChannelNormDims& dims, std::span<const float> weight,
+void set_forward_factors(const NormWork::Task& task, const ChannelNormDims& dims, std::span<const float> weight,
                          std::span<const float> bias, const double* stats) {
   for (std::size_t g = 0; g < dims.groups; ++g) {
     const GroupFactors factors(stats + 2 * g, dims.epsilon);
@@ -211,7 +111,7 @@ void set_forward_factors(const Work::Task& task, const ChannelNormDims& dims, st
 }
 
 // Makes sums [2, channels] those of g h and g out of those of g t and g, and sets dx = g scale + t slope + rest.
-void set_backward_factors(const Work::Task& task, const ChannelNormDims& dims, std::span<const float> weight,
+void set_backward_factors(const NormWork::Task& task, const ChannelNormDims& dims, std::span<const float> weight,
                           const double* stats, double* sums) {
   const std::size_t size = dims.group_size(), channels = dims.channels;
   const double share = dims.frozen ? 0 : 1 / static_cast<double>(dims.positions * size);
@@ -242,8 +142,8 @@ void channel_norm_forward(const Device& device, const ChannelNormDims& dims, std
                           std::span<const float> weight, std::span<const float> bias, std::span<const float> residual,
                           std::span<float> y, std::span<double> stats) {
   if (x.empty()) return;
-  const Work work(device, dims);
-  work.for_samples([&](std::size_t n, const Work::Task& task) {
+  const NormWork work(device, dims);
+  work.for_samples([&](std::size_t n, const NormWork::Task& task) {
     const std::size_t at = n * dims.sample();
     double* const own = stats.data() + n * dims.groups * 2;
     if (!dims.frozen) find_moments(work, task, x.data() + at, own);
@@ -268,12 +168,12 @@ void channel_norm_backward(const Device& device, const ChannelNormDims& dims, st
                            std::span<const float> y, std::span<const float> dy, std::span<float> dx,
                            std::span<float> dweight, std::span<float> dbias, std::span<float> dresidual) {
   if (x.empty()) return;
-  const Work work(device, dims);
+  const NormWork work(device, dims);
   const std::size_t channels = dims.channels;
   const Block block = device.arena.allocate(dims.batch * 2 * channels * sizeof(double));
   double* const all_sums = reinterpret_cast<double*>(block.data());
   const NormMask mask = mask_of(dims.relu, y);
-  work.for_samples([&](std::size_t n, const Work::Task& task) {
+  work.for_samples([&](std::size_t n, const NormWork::Task& task) {
     const std::size_t at = n * dims.sample();
     const double* const own = stats.data() + n * dims.groups * 2;
     double* const sums = all_sums + n * 2 * channels;
