@@ -1,4 +1,4 @@
-// A perceptron with two hidden layers and layer norm on Fashion-MNIST, or MNIST: `scripts/train` runs it.
+// A perceptron with two hidden layers and layer norm on Fashion-MNIST, or MNIST.
 #include "examples/program.h"
 
 using namespace tapestry;

@@ -11,41 +11,33 @@ Sequential convolution(std::int64_t out) {
   return Conv3d{{.out = out, .kernel = 3, .padding = 1, .bias = false}} >> BatchNorm3d{} >> Relu{};
 }
 
-// A solid seen along its first axis: the nearer the first bright voxel, the darker the letter.
-std::vector<std::string> picture(const data::Dataset& solids, std::int64_t number) {
-  static constexpr std::string_view kShades = "@%#*+=-:.";
+// Line y of a solid seen along its first axis: the nearer the first bright voxel, the darker the letter.
+std::string line_of(const data::Dataset& solids, std::int64_t number, std::int64_t y) {
+  static constexpr std::string_view kShades = "@@%#*+=-:.";
   const Shape shape = solids.sample_shape();  // [D, H, W, 1]
-  const auto voxels = solids.bytes(number);
-  std::vector<std::string> lines;
-  for (std::int64_t y = 0; y < shape[1]; y += 2) {  // letters are twice as high as wide
-    std::string line;
-    for (std::int64_t x = 0; x < shape[2]; ++x) {
-      std::int64_t z = 0;
-      while (z < shape[0] && voxels[static_cast<std::size_t>((z * shape[1] + y) * shape[2] + x)] < 110) ++z;
-      line += z == shape[0]
-                  ? ' '
-                  : kShades[static_cast<std::size_t>(z) * kShades.size() / static_cast<std::size_t>(shape[0])];
-    }
-    lines.push_back(line);
+  const std::int64_t depth = shape[0], height = shape[1], width = shape[2];
+  const auto voxel = [&](std::int64_t z, std::int64_t x) {
+    return solids.bytes(number)[static_cast<std::size_t>((z * height + y) * width + x)];
+  };
+  std::string line;
+  for (std::int64_t x = 1; x + 1 < width; ++x) {
+    std::int64_t z = 0;
+    while (z < depth && voxel(z, x) < 110) ++z;
+    line += z == depth ? ' ' : kShades[static_cast<std::size_t>(z) * kShades.size() / static_cast<std::size_t>(depth)];
   }
-  return lines;
+  return line;
 }
 
+// The first six solids in two rows, for a terminal of 80 columns.
 void show(const data::Dataset& solids) {
-  for (std::int64_t first = 0; first + 5 <= 10; first += 5) {
-    std::vector<std::vector<std::string>> row;
-    for (std::int64_t i = first; i < first + 5; ++i) row.push_back(picture(solids, i));
-    for (std::size_t line = 0; line < row[0].size(); ++line) {
-      std::string text;
-      for (const auto& solid : row) text += solid[line];
-      fmt::print(stderr, "{}\n", text);
-    }
-    std::string names;
-    for (std::int64_t i = first; i < first + 5; ++i)
-      names += fmt::format("{:^{}}",
-                           solids.classes()[static_cast<std::size_t>(solids.labels()[static_cast<std::size_t>(i)])],
-                           solids.sample_shape()[2]);
-    fmt::print(stderr, "{}\n\n", names);
+  for (const std::int64_t first : {0, 3}) {
+    for (std::int64_t y = 0; y < solids.sample_shape()[1]; y += 2)  // letters are twice as high as wide
+      fmt::print(stderr, "{}{}{}\n", line_of(solids, first, y), line_of(solids, first + 1, y),
+                 line_of(solids, first + 2, y));
+    const auto name = [&](std::int64_t i) {
+      return solids.classes()[static_cast<std::size_t>(solids.labels()[static_cast<std::size_t>(i)])];
+    };
+    fmt::print(stderr, "{:^26}{:^26}{:^26}\n\n", name(first), name(first + 1), name(first + 2));
   }
 }
 

@@ -35,10 +35,12 @@ CLI::Validator integer_from(std::int64_t low, std::int64_t high) {
 void add_options(CLI::App& app, Options& o) {
   constexpr std::int64_t kMany = 1'000'000;
   app.set_version_flag("--version", fmt::format("tapestry {}", kVersion));
-  app.add_option("--dataset", o.dataset, "What to train on")
-      ->check(CLI::IsMember({"fashion-mnist", "mnist"}))
-      ->capture_default_str();
-  app.add_option("--data-dir", o.data_dir, "Folder with the data; the usual places unless given");
+  if (!o.dataset.empty()) {
+    app.add_option("--dataset", o.dataset, "What to train on")
+        ->check(CLI::IsMember({"fashion-mnist", "mnist"}))
+        ->capture_default_str();
+    app.add_option("--data-dir", o.data_dir, "Folder with the data; the usual places unless given");
+  }
   app.add_option("--epochs", o.epochs, "Passes over the training images")
       ->check(integer_from(1, kMany))
       ->capture_default_str();
@@ -175,13 +177,19 @@ Context make_context(const Options& options) {
 }
 
 data::Split load(const Options& options) {
-  data::Split split = options.dataset == "mnist" ? data::mnist({.directory = options.data_dir})
-                                                 : data::fashion_mnist({.directory = options.data_dir});
+  return shorten(options.dataset == "mnist" ? data::mnist({.directory = options.data_dir})
+                                            : data::fashion_mnist({.directory = options.data_dir}),
+                 options);
+}
+
+data::Split shorten(data::Split split, const Options& options) {
   if (options.validate != 0) {
     const std::int64_t kept = split.train.size() - options.validate;
     split = {split.train.take(kept), split.train.slice(kept, split.train.size())};
   }
-  if (options.dry_run) split.train = split.train.take(std::min(split.train.size(), 10 * options.batch_size));
+  if (options.dry_run)
+    for (data::Dataset* part : {&split.train, &split.test})
+      *part = part->take(std::min(part->size(), 10 * options.batch_size));
   return split;
 }
 

@@ -10,7 +10,7 @@
 namespace example {
 
 struct Options {
-  std::string dataset = "fashion-mnist", data_dir = "";
+  std::string dataset = "fashion-mnist", data_dir = "";  // no dataset: the program makes its own
   int epochs = 10;
   std::int64_t batch_size = 128, test_batch_size = 500;
   std::string optimizer = "adamw";
@@ -33,6 +33,8 @@ tapestry::Context make_context(const Options& options);
 
 // The images that the options ask for: training, and test or held out.
 tapestry::data::Split load(const Options& options);
+// Of data that the program made itself.
+tapestry::data::Split shorten(tapestry::data::Split split, const Options& options);
 
 // Trains with the optimizer of the options under a learning rate that warms up and then falls along a cosine, then
 // reports on stdout. Returns the exit code.

@@ -8,9 +8,10 @@ int main() {
   Context context{{.seed = 42}};
   const auto [train, test] = data::fashion_mnist();
 
-  Sequential model =
-      Input{28, 28, 1} >> Flatten{} >> Linear{{.out = 256}} >> LayerNorm{} >> Relu{} >> Linear{{.out = 10}};
-  model.build(context);                 // sizes flow through, [28, 28, 1] -> [784] -> ... -> [10]
+  Sequential model = Input{28, 28, 1} >> Conv2d{{.out = 32, .kernel = 3}} >> GroupNorm{{.num_groups = 4}} >> Relu{} >>
+                     MaxPool2d{2} >> Conv2d{{.out = 64, .kernel = 3}} >> GroupNorm{{.num_groups = 4}} >> Relu{} >>
+                     MaxPool2d{2} >> Flatten{} >> Linear{{.out = 10}};
+  model.build(context);                 // sizes flow through, [28, 28, 1] -> [26, 26, 32] -> ... -> [10]
   fmt::print("{}\n", model.summary());  // layers, shapes, parameters, cost
 
   AdamW optimizer{model.parameters(), {.lr = 1e-3}};

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Runs the program of README.md: it learns, and leaves its weights behind.   readme_test.py PROGRAM"""
 
+import os
 import pathlib
 import re
 import subprocess
@@ -8,7 +9,8 @@ import sys
 import tempfile
 
 with tempfile.TemporaryDirectory() as folder:
-    run = subprocess.run([pathlib.Path(sys.argv[1]).resolve()], cwd=folder, capture_output=True, text=True, check=False)
+    best = {name: value for name, value in os.environ.items() if name != "TAPESTRY_TARGET"}  # others take minutes
+    run = subprocess.run([pathlib.Path(sys.argv[1]).resolve()], cwd=folder, env=best, capture_output=True, text=True, check=False)
     print(run.stdout, run.stderr)
     accuracies = [float(number) for number in re.findall(r"test accuracy ([\d.]+) %", run.stdout)]
     saved = (pathlib.Path(folder) / "fashion.safetensors").is_file()
