@@ -11,8 +11,10 @@
 #include "layers/linear.h"
 #include "layers/models.h"
 #include "layers/norm.h"
+#include "layers/pool.h"
 #include "layers/reshape.h"
 #include "layers/residual.h"
+#include "layers/resize.h"
 #include "optim/adam.h"
 #include "optim/sgd.h"
 #include "tests/catch.h"
@@ -115,4 +117,16 @@ TEST_CASE("heap: no call in a steady step with dropout, residuals and ops of one
     SGD sgd{model.parameters(), {.lr = 1e-3, .momentum = 0.9}};
     require_steady(calls_per_step(context, model, sgd, {6, 5, 2}, 33));
   }
+}
+
+TEST_CASE("heap: no call in a steady step with pooling, interpolation and padding") {
+  if (!test::counts_heap_calls()) return;
+  Context context{{.threads = 2}};
+  Sequential model = Input{20, 24, 3} >> Linear{{.out = 7}} >> Pad{{.before = 1, .mode = PadMode::reflect}} >>
+                     MaxPool2d{{.kernel = 3, .stride = 2, .padding = 1}} >> Upsample{2} >> AvgPool2d{2} >>
+                     Upsample{{.scale_factor = 1.5, .mode = Interpolation::linear}} >> AdaptiveMaxPool2d(5) >>
+                     AdaptiveAvgPool2d(2) >> Flatten{} >> Linear{{.out = 10}};
+  model.build(context);
+  SGD optimizer{model.parameters(), {.lr = 0.01}};
+  require_steady(calls_per_step(context, model, optimizer, {20, 24, 3}, 32));
 }
