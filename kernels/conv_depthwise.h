@@ -1,7 +1,7 @@
 // Convolutions whose groups have one input channel each: vectors run over channels. Not part of the public interface.
 #pragma once
 
-#include "kernels/conv_plan.h"
+#include "kernels/correlation.h"
 #include "kernels/device.h"
 
 namespace tapestry::kernels {

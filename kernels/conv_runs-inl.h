@@ -1,0 +1,90 @@
+// Where the taps of a convolution find their pixels, and copies of x in which they need not look. Included once for
+// each target.
+
+#if defined(TAPESTRY_KERNELS_CONV_RUNS_INL_H) == defined(HWY_TARGET_TOGGLE)
+#ifdef TAPESTRY_KERNELS_CONV_RUNS_INL_H
+#undef TAPESTRY_KERNELS_CONV_RUNS_INL_H
+#else
+#define TAPESTRY_KERNELS_CONV_RUNS_INL_H
+#endif
+
+#include <algorithm>
+#include <cstddef>
+#include <utility>
+
+#include "kernels/conv_weights_plan.h"
+#include "kernels/pack-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace tapestry::kernels::HWY_NAMESPACE {
+
+// The positions of y along an axis that a tap joins to positions inside x: [first, second).
+inline std::pair<std::size_t, std::size_t> ValidPositions(const ConvDims& d, std::size_t axis, std::size_t tap) {
+  const auto positions_below = [&](std::size_t end) {  // how many p have p stride + tap dilation < end
+    const std::size_t start = tap * d.dilation[axis];
+    return end <= start ? 0 : std::min(d.out[axis], (end - start + d.stride[axis] - 1) / d.stride[axis]);
+  };
+  return {positions_below(d.pad[axis]), positions_below(d.pad[axis] + d.in[axis])};
+}
+
+// The runs of the pixels [begin, end) that a tap joins to x; returns their number.
+HWY_INLINE std::size_t FindRuns(const ConvDims& d, const float* x, ConvDims::Axes tap, std::size_t begin,
+                                std::size_t end, PixelRun* runs) {
+  const auto [first, last] = ValidPositions(d, 2, tap[2]);
+  const std::size_t step = d.stride[2] * d.in_channels, row = begin / d.out[2];
+  ConvDims::Axes p{row / d.out[1] % d.out[0], row % d.out[1], begin % d.out[2]};
+  std::size_t n = row / d.out[1] / d.out[0], count = 0;
+  for (std::size_t pixel = begin; pixel < end;) {
+    const std::size_t row_end = std::min({d.out[2], p[2] + (end - pixel), p[2] + WeightsPlan::kRun});
+    const std::size_t from = std::max(p[2], first), to = std::min(row_end, last);
+    const std::size_t q0 = p[0] * d.stride[0] + tap[0] * d.dilation[0] - d.pad[0];  // wraps where it is negative
+    const std::size_t q1 = p[1] * d.stride[1] + tap[1] * d.dilation[1] - d.pad[1];
+    if (from < to && q0 < d.in[0] && q1 < d.in[1]) {
+      const std::size_t q2 = from * d.stride[2] + tap[2] * d.dilation[2] - d.pad[2];
+      const PixelRun run{.x = x + (((n * d.in[0] + q0) * d.in[1] + q1) * d.in[2] + q2) * d.in_channels,
+                         .pixel = pixel - begin + (from - p[2]),
+                         .count = to - from};
+      PixelRun* before = count == 0 ? nullptr : runs + count - 1;
+      if (before != nullptr && before->count + run.count <= WeightsPlan::kRun &&
+          before->pixel + before->count == run.pixel && before->x + before->count * step == run.x)
+        before->count += run.count;
+      else
+        runs[count++] = run;
+    }
+    pixel += row_end - p[2];
+    p[2] = row_end == d.out[2] ? 0 : row_end;
+    if (p[2] == 0 && ++p[1] == d.out[1]) {
+      p[1] = 0;
+      if (++p[0] == d.out[0]) p[0] = 0, ++n;
+    }
+  }
+  return count;
+}
+
+// Copies rows [begin, end) of `columns` channels of x of `d`, with the zeros that `padded` has around them, to pixels
+// of `width` floats.
+inline void PadRows(const ConvDims& d, const ConvDims& padded, const float* x, std::size_t begin, std::size_t end,
+                    std::size_t columns, std::size_t width, float* to) {
+  const std::size_t line = padded.in[2] * width, before = std::min(line, d.pad[2] * width);
+  const std::size_t pixels = std::min(d.in[2], (line - before) / width);
+  for (std::size_t row = begin; row < end; ++row, to += line) {
+    const std::size_t q0 = row / padded.in[1] % padded.in[0] - d.pad[0], q1 = row % padded.in[1] - d.pad[1];
+    const std::size_t n = row / padded.in[1] / padded.in[0];
+    if (q0 >= d.in[0] || q1 >= d.in[1] || pixels == 0) {
+      std::fill_n(to, line, 0.0f);
+      continue;
+    }
+    const float* from = x + ((n * d.in[0] + q0) * d.in[1] + q1) * d.in[2] * d.in_channels;
+    std::fill_n(to, before, 0.0f);
+    if (width == d.in_channels)
+      PackB(from, 0, false, 1, pixels * width, pixels * width, to + before);
+    else
+      PackB(from, d.in_channels, false, pixels, columns, width, to + before);
+    std::fill(to + before + pixels * width, to + line, 0.0f);
+  }
+}
+
+}  // namespace tapestry::kernels::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#endif
