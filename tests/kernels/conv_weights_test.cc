@@ -1,0 +1,73 @@
+#include <array>
+
+#include "tests/kernels/conv_problems.h"
+
+using namespace tapestry;
+using namespace tapestry::test;
+
+namespace {
+
+ConvDims image(std::size_t batch, std::size_t in_channels, std::size_t out_channels, std::size_t groups,
+               std::size_t size, std::size_t kernel, std::size_t pad, std::size_t stride = 1) {
+  return conv_dims(batch, in_channels, out_channels, groups, {1, size, size}, {1, kernel, kernel}, {1, stride, stride},
+                   {0, pad, pad}, {1, 1, 1});
+}
+ConvDims line(std::size_t channels, std::size_t out_channels, std::size_t groups, std::size_t size, std::size_t pad) {
+  return conv_dims(2, channels, out_channels, groups, {1, 1, size}, {1, 1, 3}, {1, 1, 1}, {0, 0, pad}, {1, 1, 1});
+}
+
+}  // namespace
+
+TEST_CASE("conv_weights: blocks of several images, parts of images and parts of rows, in one chunk and in several") {
+  const ConvDims dims[] = {image(300, 9, 20, 1, 4, 3, 1), image(3, 17, 33, 1, 40, 3, 1), image(70, 1, 5, 1, 9, 3, 0),
+                           image(70, 3, 40, 1, 9, 2, 1),  line(8, 10, 1, 5000, 1),       line(2, 33, 1, 5000, 0),
+                           image(20, 8, 9, 1, 16, 1, 0),  image(2, 40, 34, 2, 33, 2, 0), image(2, 16, 530, 1, 6, 3, 1)};
+  std::vector<ConvProblem> problems;
+  for (const ConvDims& d : dims) problems.emplace_back(d, true, Numbers::whole, 3 * problems.size());
+  for_each_target([&](const kernels::Device& device) {
+    poison(device);
+    for (const ConvProblem& problem : problems) {
+      check_passes(device, problem, 1, 0);
+      count_case(device.target);
+    }
+  });
+}
+
+TEST_CASE("conv_weights: depthwise, with few and many outputs for each channel, over small, large and long images") {
+  const ConvDims dims[] = {
+      image(70, 20, 20, 20, 4, 3, 1),   image(5, 37, 37, 37, 31, 3, 1),  image(3, 5, 20, 5, 9, 3, 1),
+      image(3, 5, 25, 5, 9, 3, 1),      image(4, 16, 32, 16, 20, 5, 2),  image(9, 18, 18, 18, 8, 6, 3, 2),
+      image(2, 3, 6, 3, 3, 2, 4, 3),    line(33, 33, 33, 700, 1),        line(3, 3, 3, 2500, 0),
+      image(100, 16, 16, 16, 13, 1, 0), image(1, 130, 130, 130, 3, 3, 1)};
+  std::vector<ConvProblem> problems;
+  for (ConvDims d : dims) {
+    d.relu = problems.size() % 2 == 0;
+    problems.emplace_back(d, problems.size() % 3 != 0, Numbers::whole, 3 * problems.size());
+  }
+  for_each_target([&](const kernels::Device& device) {
+    poison(device);
+    for (const ConvProblem& problem : problems)
+      for (const std::size_t misalignment : kMisalignments) {
+        check_passes(device, problem, misalignment, 0);
+        count_case(device.target);
+      }
+  });
+}
+
+TEST_CASE("conv_weights: the error of a sum over many pixels is that of short sums") {
+  const ConvDims dims = image(64, 9, 3, 1, 32, 1, 0), depthwise = image(64, 3, 3, 3, 32, 1, 0);
+  for (const ConvDims& d : {dims, depthwise}) {
+    std::vector<float> x(d.x_size()), dy(d.y_size());
+    fill_random(x, 1, 0, 1);  // all of one sign: a single running sum would be off by 1e-5
+    fill_random(dy, 2, 0, 1);
+    std::vector<double> expected(d.weight_size());
+    kernels::reference::conv_backward_weights<double>(d, std::span<const double>(widened(x)), widened(dy), expected,
+                                                      {});
+    for_each_target([&](const kernels::Device& device) {
+      std::vector<float> dweight(d.weight_size());
+      kernels::conv_backward_weights(device, d, std::span<const float>(x), dy, dweight, {});
+      require_close(dweight, expected, 1e-6);
+      count_case(device.target);
+    });
+  }
+}
