@@ -61,7 +61,8 @@ void find_moments(const NormWork& work, const NormWork::Task& task, const float*
     task.for_pieces([&](std::size_t begin, std::size_t size, const NormSums& to) {
       column_moments(work.device.target, x + begin, size, task.columns(), to);
     });
-    const double* sums = task.merged();
+    task.merge();
+    const double* sums = task.sums();
     if (merge_moments(dims, sums, task.factor(0), stats)) break;
     for (std::size_t c = 0; c < dims.channels; ++c)
       task.factor(1)[c] = static_cast<float>(sums[c] / static_cast<double>(dims.positions));
@@ -170,20 +171,24 @@ void channel_norm_backward(const Device& device, const ChannelNormDims& dims, st
   if (x.empty()) return;
   const NormWork work(device, dims);
   const std::size_t channels = dims.channels;
-  const Block block = device.arena.allocate(dims.batch * 2 * channels * sizeof(double));
-  double* const all_sums = reinterpret_cast<double*>(block.data());
+  const Block block = device.arena.allocate(work.tasks() * 2 * channels * sizeof(double));
+  double* const totals = reinterpret_cast<double*>(block.data());  // of each task, over its samples
+  std::fill_n(totals, work.tasks() * 2 * channels, 0.0);
   const NormMask mask = mask_of(dims.relu, y);
   work.for_samples([&](std::size_t n, const NormWork::Task& task) {
     const std::size_t at = n * dims.sample();
     const double* const own = stats.data() + n * dims.groups * 2;
-    double* const sums = all_sums + n * 2 * channels;
+    double* const sums = task.sums();
+    const auto add_to_totals = [&] {
+      for (std::size_t i = 0; i < 2 * channels; ++i) totals[task.index() * 2 * channels + i] += sums[i];
+    };
     if (!all_fit(dims, own)) {
       reference::sample_sums(dims, x.data() + at, weight, bias, own, dy.data() + at, piece_of(y, at),
                              piece_of(dresidual, at), sums);
       if (!dx.empty())
         reference::sample_gradient(dims, x.data() + at, weight, bias, own, dy.data() + at, piece_of(y, at), sums,
                                    dx.data() + at);
-      return;
+      return add_to_totals();
     }
     set_forward_factors(task, dims, weight, bias, own);
     const auto piece = [&](std::size_t begin, std::size_t size) {
@@ -198,8 +203,9 @@ void channel_norm_backward(const Device& device, const ChannelNormDims& dims, st
     task.for_pieces([&](std::size_t begin, std::size_t size, const NormSums& to) {
       column_products(device.target, piece(begin, size), mask, task.columns(), to);
     });
-    std::copy_n(task.merged(), 2 * channels, sums);
+    task.merge();
     set_backward_factors(task, dims, weight, own, sums);
+    add_to_totals();
     if (dx.empty()) return;
     task.for_pieces([&](std::size_t begin, std::size_t size, const NormSums&) {
       NormPiece masked = piece(begin, size);
@@ -210,7 +216,7 @@ void channel_norm_backward(const Device& device, const ChannelNormDims& dims, st
   const auto add = [&](std::span<float> out, std::size_t first) {
     for (std::size_t c = 0; c < out.size(); ++c) {
       double sum = 0;
-      for (std::size_t n = 0; n < dims.batch; ++n) sum += all_sums[n * 2 * channels + first + c];
+      for (std::size_t i = 0; i < work.tasks(); ++i) sum += totals[i * 2 * channels + first + c];
       out[c] = static_cast<float>(static_cast<double>(out[c]) + sum);
     }
   };

@@ -27,7 +27,7 @@ inline void channel_norm_forward(const Device&, const ChannelNormDims& dims, std
 // With h = (x - mean) rstd, and g what of dy passes the ReLU: dresidual = g, dx = rstd (g weight - mean(g weight) - h
 // mean(g weight h)) with the means over a group (0 where dims.frozen); adds sum g h to dweight and sum g to dbias. The
 // ReLU passes where y > 0; y may be empty where nothing was added to the norm, which is then computed again. Empty
-// outputs are skipped. Samples and fixed pieces of them have sums of their own, merged in double, in order.
+// outputs are skipped. Fixed pieces of samples have sums of their own, merged in double, in order.
 void channel_norm_backward(const Device&, const ChannelNormDims&, std::span<const float> x,
                            std::span<const float> weight, std::span<const float> bias, std::span<const double> stats,
                            std::span<const float> y, std::span<const float> dy, std::span<float> dx,

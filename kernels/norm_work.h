@@ -35,7 +35,11 @@ class NormWork {
         : work_(work),
           sums_(work.first_ + index * work.doubles_),
           floats_(reinterpret_cast<float*>(work.first_ + work.tasks_ * work.doubles_) + index * work.floats_),
+          index_(index),
           alone_(alone) {}
+
+    std::size_t index() const { return index_; }
+    double* sums() const { return sums_; }  // [2, channels], once they are merged
 
     float* factor(std::size_t k) const { return floats_ + work_.pieces_ * 2 * work_.width_ + k * work_.width_; }
     NormColumns columns() const { return {work_.width_, factor(0), factor(1), factor(2), factor(3), factor(4)}; }
@@ -50,8 +54,8 @@ class NormWork {
       if (!alone_) return work_.device.pool.run(work_.pieces_, piece);
       for (std::size_t i = 0; i < work_.pieces_; ++i) piece(i);
     }
-    // Adds the sums [2, width] of all pieces, in order, to [2, channels] at the front of the first piece.
-    double* merged() const {
+    // Makes sums() of those [2, width] of all pieces, in order.
+    void merge() const {
       const std::size_t width = work_.width_, channels = work_.dims.channels;
       for (std::size_t i = 1; i < work_.pieces_; ++i)
         for (std::size_t j = 0; j < 2 * width; ++j) sums_[j] += sums_[i * 2 * width + j];
@@ -61,7 +65,6 @@ class NormWork {
           for (std::size_t j = c + channels; j < width; j += channels) sum += sums_[k * width + j];
           sums_[k * channels + c] = sum;
         }
-      return sums_;
     }
     // Copies the factors of the channels to the other columns.
     void repeat(std::size_t first, std::size_t count) const {
@@ -74,6 +77,7 @@ class NormWork {
     const NormWork& work_;
     double* sums_;
     float* floats_;
+    std::size_t index_;
     bool alone_;
   };
 
@@ -88,6 +92,8 @@ class NormWork {
       for (std::size_t n = begin; n < end; ++n) body(n, Task(*this, begin / grain_, true));
     });
   }
+
+  std::size_t tasks() const { return tasks_; }
 
   const ChannelNormDims& dims;
   const Device& device;

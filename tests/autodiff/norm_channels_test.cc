@@ -83,6 +83,13 @@ void check_fused(const Shape& shape, const Options& given, const Op& op, bool wi
   }
 }
 
+// As many equal numbers as `like` has.
+Tensor filled(const Var& like, double value) {
+  Tensor all = like.value().like();
+  all.fill(value);
+  return all;
+}
+
 }  // namespace
 
 TEST_CASE("group_norm: gradients with weight, bias, residual and activations, in groups of any width") {
@@ -153,5 +160,45 @@ TEST_CASE("layer_norm: gradients with a residual and activations") {
     check_forms(shape, LayerNormOptions{}, op, 4e-6);
     check_fused(shape, LayerNormOptions{}, op, false);
     check_fused(shape, LayerNormOptions{}, op, true);
+  }
+}
+
+TEST_CASE("group, instance, batch and layer norm: gradients through a fused ReLU away from its kink") {
+  // Small weights and residuals beside a bias of 1 or -1: whole channels pass the ReLU, and others do not.
+  const auto check = [](const Shape& shape, const auto& op) {
+    if (shape[0] == 0) return;
+    const OpFunction f = [&](std::span<const Var> v) {
+      Tensor signs = filled(v[1], 1);
+      visit_floating("test", signs.dtype(), [&]<class T>(T) {
+        for (std::size_t c = 0; c < signs.span<T>().size(); c += 2) signs.span<T>()[c] = T{-1};
+      });
+      const Var small = v[0].constant(filled(v[1], 0.05));
+      return op(v[0], v[1] * small, v[2] * small + v[0].constant(signs), v[3] * v[0].constant(filled(v[3], 0.05)));
+    };
+    const Shape c{shape[-1]};
+    check_op(f, {shape, c, c, shape}, {.low = -2, .high = 2, .tolerance = 1e-5});
+  };
+  constexpr Activation kRelu = Activation::relu;
+  for (const Shape& shape : kShapes) {
+    for (bool residual : {false, true}) {
+      const auto tail = [residual](const Var& r) { return residual ? r : Var{}; };
+      check(shape, [&](const Var& x, const Var& w, const Var& b, const Var& r) {
+        const Var y = group_norm(
+            x, w, b, {.num_groups = 2 - x.shape()[-1] % 2, .epsilon = 0.1, .activation = kRelu, .residual = tail(r)});
+        return residual ? y : y + r;
+      });
+      check(shape, [&](const Var& x, const Var& w, const Var& b, const Var& r) {
+        const Var y = instance_norm(x, w, b, {.epsilon = 0.1, .activation = kRelu, .residual = tail(r)});
+        return residual ? y : y + r;
+      });
+      check(shape, [&](const Var& x, const Var& w, const Var& b, const Var& r) {
+        const Var y = batch_norm(x, w, b, {.epsilon = 0.1, .activation = kRelu, .residual = tail(r)});
+        return residual ? y : y + r;
+      });
+      check(shape, [&](const Var& x, const Var& w, const Var& b, const Var& r) {
+        const Var y = layer_norm(x, w, b, {.epsilon = 0.1, .activation = kRelu, .residual = tail(r)});
+        return residual ? y : y + r;
+      });
+    }
   }
 }
