@@ -65,7 +65,8 @@ std::vector<ConvDims> shapes() {
       conv_dims(1, 6, 6, 3, {4, 3, 5}, {2, 2, 2}, {1, 1, 2}, {0, 1, 1}, {1, 1, 1}),
       conv_dims(2, 17, 17, 17, {3, 4, 4}, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}),
       // work for several chunks
-      image(3, 16, 40, 24, 3, 1), image(40, 8, 16, 8, 3, 1), image(2, 1, 16, 60, 3, 1),
+      image(3, 16, 40, 24, 3, 1), image(40, 8, 16, 8, 3, 1), image(2, 1, 16, 60, 3, 1), image(9, 16, 24, 13, 3, 1),
+      image(8, 48, 70, 5, 3, 1),
       // nothing at all
       image(0, 3, 17, 5, 3, 1)};
   ConvDims shortened = image(2, 3, 17, 9, 3, 1, 2);
