@@ -115,7 +115,7 @@ void set_forward_factors(const NormWork::Task& task, const ChannelNormDims& dims
 void set_backward_factors(const NormWork::Task& task, const ChannelNormDims& dims, std::span<const float> weight,
                           const double* stats, double* sums) {
   const std::size_t size = dims.group_size(), channels = dims.channels;
-  const double share = dims.frozen ? 0 : 1 / static_cast<double>(dims.positions * size);
+  const double share = 1 / static_cast<double>(dims.positions * size);
   for (std::size_t g = 0; g < dims.groups; ++g) {
     const GroupFactors factors(stats + 2 * g, dims.epsilon);
     double products = 0, gradients = 0;

@@ -106,7 +106,7 @@ TEST_CASE("batch_norm: a gradient check, an error and a number that is not finit
   REQUIRE(floats.untouched());
 }
 
-TEST_CASE("group, instance and batch norm: numbers of PyTorch") {
+TEST_CASE("batch_norm: its numbers and those of group and instance norm are PyTorch's") {
   Context context{{.threads = 1}};
   for (DType dtype : {DType::float32, DType::float64}) {
     Tensor x = context.empty({2, 3, 4}, DType::float64), dy = x.like();
@@ -159,7 +159,7 @@ TEST_CASE("group, instance and batch norm: numbers of PyTorch") {
   }
 }
 
-TEST_CASE("group, batch and layer norm: results are the same bits at any number of threads") {
+TEST_CASE("batch_norm: its results and those of group and layer norm are the same bits at any number of threads") {
   Context one{{.threads = 1}};
   for (const Shape& shape : {Shape{40, 9, 9, 24}, {2, 40, 40, 48}}) {
     const Tensor x = one.normal(shape, 0, 3, 1), weight = one.normal({shape[-1]}, 1, 1, 2),

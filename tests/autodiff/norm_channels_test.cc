@@ -163,7 +163,7 @@ TEST_CASE("layer_norm: gradients with a residual and activations") {
   }
 }
 
-TEST_CASE("group, instance, batch and layer norm: gradients through a fused ReLU away from its kink") {
+TEST_CASE("group_norm: its gradients and those of all norms through a fused ReLU away from its kink") {
   // Small weights and residuals beside a bias of 1 or -1: whole channels pass the ReLU, and others do not.
   const auto check = [](const Shape& shape, const auto& op) {
     if (shape[0] == 0) return;
