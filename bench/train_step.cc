@@ -2,7 +2,8 @@
 // in memory. Prints one JSON object a line, with the fields of bench/peer/torch_train.py.
 //
 // With --check FILE.npz it proves instead that it computes the same as the program that wrote the file: from its
-// weights and batch, the losses of 20 steps must agree to 1e-4.
+// weights and batch, the losses of 20 steps must agree to 1e-4. In some networks rounding grows from step to step:
+// where the file has the losses of the other program's second layout too, ours may differ twice as much as the two.
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
@@ -68,36 +69,51 @@ nlohmann::ordered_json measure(Context& context, const std::string& name, double
           {"images_per_s", static_cast<double>(named.batch) / middle}};
 }
 
-// The largest difference of a loss; prints one JSON object.
-double check(Context& context, const std::string& name, const std::string& path) {
+// NaN where one is NaN.
+double largest_difference(std::span<const double> a, std::span<const double> b) {
+  double worst = 0;
+  for (std::size_t i = 0; i < a.size(); ++i)
+    if (const double difference = std::abs(a[i] - b[i]); !(difference <= worst)) worst = difference;
+  return worst;
+}
+
+// Whether the losses agree; prints one JSON object.
+bool check(Context& context, const std::string& name, const std::string& path) {
   const std::vector<NamedTensor> arrays = io::load_npz(context, path);
   NamedModel named = make_model(name);
   named.model.build(context);
   std::vector<NamedTensor> weights;
-  Tensor x, y, losses;
+  Tensor x, y, losses, other;
   for (const NamedTensor& array : arrays) {
     if (array.name.starts_with("param/")) weights.push_back({array.name.substr(6), array.value});
     if (array.name == "x") x = array.value;
     if (array.name == "y") y = array.value;
     if (array.name == "losses") losses = array.value.to(DType::float64);
+    if (array.name == "losses_nhwc") other = array.value.to(DType::float64);
   }
-  if (!x || !y || losses.size() != 20) throw FileError(path + ": needs the arrays x, y and 20 losses");
+  if (!x || !y || losses.size() != 20 || (other && other.size() != 20))
+    throw FileError(path + ": needs the arrays x, y and 20 losses");
   io::load_tensors(named.model, weights, path);
   x = io::channels_last(x);
   SGD optimizer{named.model.parameters(), {.lr = 1e-3, .momentum = 0.9}};
-  double worst = 0;
-  for (double expected : std::as_const(losses).span<double>())
-    if (const double difference = std::abs(step(context, named.model, optimizer, x, y) - expected);
-        !(difference <= worst))
-      worst = difference;  // a NaN too
+  std::vector<double> found;
+  for (std::int64_t i = 0; i < losses.size(); ++i) found.push_back(step(context, named.model, optimizer, x, y));
+  const std::span<const double> expected = std::as_const(losses).span<double>();
+  const double difference = largest_difference(found, expected);
+  bool passed = difference <= 1e-4;
   nlohmann::ordered_json row{{"model", name},
                              {"check", path},
                              {"parameters", parameter_count(named.model)},
-                             {"steps", losses.size()},
-                             {"largest_difference", worst},
-                             {"passed", worst <= 1e-4}};
+                             {"steps", found.size()},
+                             {"largest_difference", difference}};
+  if (other) {
+    const double spread = largest_difference(expected, std::as_const(other).span<double>());
+    row["spread_of_peer"] = spread;
+    passed = passed || difference <= 2 * spread;
+  }
+  row["passed"] = passed;
   fmt::print("{}\n", row.dump());
-  return worst;
+  return passed;
 }
 
 }  // namespace
@@ -127,7 +143,7 @@ int main(int argc, char** argv) {
                      .precision = precision == "highest" ? Precision::highest
                                   : precision == "high"  ? Precision::high
                                                          : Precision::medium}};
-    if (!check_file.empty()) return models.size() == 1 && check(context, models[0], check_file) <= 1e-4 ? 0 : 1;
+    if (!check_file.empty()) return models.size() == 1 && check(context, models[0], check_file) ? 0 : 1;
     for (const std::string& name : models) {
       fmt::print("{}\n", measure(context, name, seconds, precision.c_str()).dump());
       std::fflush(stdout);

@@ -6,7 +6,8 @@ usage: torch_train.py [--models a,b] [--modes eager,nhwc] [--threads N] [--secon
 
 A step is zero_grad, forward, cross-entropy, backward and SGD (lr 0.001, momentum 0.9) on random data in memory.
 Prints one JSON object a line. With --dump it writes FOLDER/MODEL.npz instead: "param/<state dict name>" in PyTorch's
-layouts, one batch "x" and "y", and the "losses" of 20 steps on it, which `train_step --check` must meet.
+layouts, one batch "x" and "y", the "losses" of 20 steps on it, which `train_step --check` must meet, and "losses_nhwc",
+those of the same steps with channels last: where rounding makes ReLU and max pooling choose differently, they wander.
 """
 import argparse
 import json
@@ -111,10 +112,10 @@ class Run:
 
 
 def dump(name, folder):
-    run = Run(name)
+    run, other = Run(name), Run(name, "nhwc")
     arrays = {f"param/{key}": value.detach().numpy().copy() for key, value in run.model.state_dict().items()}
-    losses = np.array([run.step().item() for _ in range(20)])
-    np.savez(f"{folder}/{name}.npz", x=run.x.numpy(), y=run.y.numpy(), losses=losses, **arrays)
+    losses, losses_nhwc = (np.array([part.step().item() for _ in range(20)]) for part in (run, other))
+    np.savez(f"{folder}/{name}.npz", x=run.x.numpy(), y=run.y.numpy(), losses=losses, losses_nhwc=losses_nhwc, **arrays)
 
 
 def measure(name, mode, seconds):
