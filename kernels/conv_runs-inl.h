@@ -27,37 +27,48 @@ inline std::pair<std::size_t, std::size_t> ValidPositions(const ConvDims& d, std
   return {positions_below(d.pad[axis]), positions_below(d.pad[axis] + d.in[axis])};
 }
 
-// The runs of the pixels [begin, end) that a tap joins to x; returns their number.
-HWY_INLINE std::size_t FindRuns(const ConvDims& d, const float* x, ConvDims::Axes tap, std::size_t begin,
-                                std::size_t end, PixelRun* runs) {
-  const auto [first, last] = ValidPositions(d, 2, tap[2]);
-  const std::size_t step = d.stride[2] * d.in_channels, row = begin / d.out[2];
+// Calls body(row of x, pixel, p, p_end) for the pieces of rows that make up the pixels [begin, end) and whose row of x
+// is inside for `tap`: positions [p, p_end) of a row of y, kRun at most, the first of which is `pixel`, counted from
+// begin.
+template <class Body>
+HWY_INLINE void ForPieces(const ConvDims& d, const float* x, ConvDims::Axes tap, std::size_t begin, std::size_t end,
+                          const Body& body) {
+  const std::size_t row = begin / d.out[2];
   ConvDims::Axes p{row / d.out[1] % d.out[0], row % d.out[1], begin % d.out[2]};
-  std::size_t n = row / d.out[1] / d.out[0], count = 0;
+  std::size_t n = row / d.out[1] / d.out[0];
   for (std::size_t pixel = begin; pixel < end;) {
-    const std::size_t row_end = std::min({d.out[2], p[2] + (end - pixel), p[2] + WeightsPlan::kRun});
-    const std::size_t from = std::max(p[2], first), to = std::min(row_end, last);
+    const std::size_t p_end = std::min({d.out[2], p[2] + (end - pixel), p[2] + WeightsPlan::kRun});
     const std::size_t q0 = p[0] * d.stride[0] + tap[0] * d.dilation[0] - d.pad[0];  // wraps where it is negative
     const std::size_t q1 = p[1] * d.stride[1] + tap[1] * d.dilation[1] - d.pad[1];
-    if (from < to && q0 < d.in[0] && q1 < d.in[1]) {
-      const std::size_t q2 = from * d.stride[2] + tap[2] * d.dilation[2] - d.pad[2];
-      const PixelRun run{.x = x + (((n * d.in[0] + q0) * d.in[1] + q1) * d.in[2] + q2) * d.in_channels,
-                         .pixel = pixel - begin + (from - p[2]),
-                         .count = to - from};
-      PixelRun* before = count == 0 ? nullptr : runs + count - 1;
-      if (before != nullptr && before->count + run.count <= WeightsPlan::kRun &&
-          before->pixel + before->count == run.pixel && before->x + before->count * step == run.x)
-        before->count += run.count;
-      else
-        runs[count++] = run;
-    }
-    pixel += row_end - p[2];
-    p[2] = row_end == d.out[2] ? 0 : row_end;
+    if (q0 < d.in[0] && q1 < d.in[1])
+      body(x + ((n * d.in[0] + q0) * d.in[1] + q1) * d.in[2] * d.in_channels, pixel - begin, p[2], p_end);
+    pixel += p_end - p[2];
+    p[2] = p_end == d.out[2] ? 0 : p_end;
     if (p[2] == 0 && ++p[1] == d.out[1]) {
       p[1] = 0;
       if (++p[0] == d.out[0]) p[0] = 0, ++n;
     }
   }
+}
+
+// The runs of the pixels [begin, end) that a tap joins to x; returns their number.
+HWY_INLINE std::size_t FindRuns(const ConvDims& d, const float* x, ConvDims::Axes tap, std::size_t begin,
+                                std::size_t end, PixelRun* runs) {
+  const auto valid = ValidPositions(d, 2, tap[2]);
+  const std::size_t step = d.stride[2] * d.in_channels;
+  std::size_t count = 0;
+  ForPieces(d, x, tap, begin, end, [&](const float* row, std::size_t pixel, std::size_t p, std::size_t p_end) {
+    const std::size_t from = std::max(p, valid.first), to = std::min(p_end, valid.second);
+    if (from >= to) return;
+    const std::size_t q = from * d.stride[2] + tap[2] * d.dilation[2] - d.pad[2];
+    const PixelRun run{.x = row + q * d.in_channels, .pixel = pixel + (from - p), .count = to - from};
+    PixelRun* before = count == 0 ? nullptr : runs + count - 1;
+    if (before != nullptr && before->count + run.count <= WeightsPlan::kRun &&
+        before->pixel + before->count == run.pixel && before->x + before->count * step == run.x)
+      before->count += run.count;
+    else
+      runs[count++] = run;
+  });
   return count;
 }
 

@@ -10,31 +10,25 @@
 #include "kernels/highway.h"
 //
 #include "kernels/conv_runs-inl.h"
+#include "kernels/conv_weights_row-inl.h"
 #include "kernels/conv_weights_tile-inl.h"
 
 // The gradient is a product x^T dy for each tap, whose tiles read both matrices where they are. What a tap would find
 // in the padding is left out of its runs of pixels; with few channels, where a tile spans taps, x is copied with its
-// padding first. Sums are made of those over blocks of pixels (256 at most), and these of chunks that are merged in
-// order, so that the error of a long sum stays near that of a short one.
+// padding first; with few outputs, a tile spans the taps of a row of the kernel. Sums are made of
+// those over blocks of pixels (256 at most), and these of chunks that are merged in order, so that the error of a long
+// sum stays near that of a short one.
 
 HWY_BEFORE_NAMESPACE();
 namespace tapestry::kernels::HWY_NAMESPACE {
 
-WeightsPlan PlanWeights(const ConvDims& d) { return WeightsPlan(d, hn::Lanes(kTag), kVectors * hn::Lanes(kTag)); }
+WeightsPlan PlanWeights(const ConvDims& d) {
+  return WeightsPlan(d, hn::Lanes(kTag), kVectors * hn::Lanes(kTag), kRowTaps);
+}
 
 HWY_INLINE std::size_t WeightTileCount(std::size_t rows, bool narrow) {
   const std::size_t most = MaxWeightRows(narrow);
   return (rows + most - 1) / most;
-}
-
-// What the block of a task after the one that ends at `end` reads, to be fetched in `visits` shares. Where in x it lies
-// is a guess, good enough to fetch by.
-HWY_INLINE FetchAhead FetchAfter(const WeightsInputs& in, const WeightsTask& task, std::size_t end,
-                                 std::size_t visits) {
-  const std::size_t next = std::min(end + in.plan.block, task.pixel_end);
-  const std::size_t x = in.d.x_size() / in.plan.pixels, y = in.d.out_channels;
-  return {.ranges = {{in.dy + end * y, in.dy + next * y}, {in.x + end * x, in.x + next * x}},
-          .share = (next - end) * (x + y) / visits + kLine};
 }
 
 // All tiles of one tap (of all taps, where the plan gathers) and one panel, over the pixels of one block.
@@ -156,6 +150,7 @@ namespace tapestry::kernels {
 HWY_EXPORT(PadRows);
 HWY_EXPORT(PlanWeights);
 HWY_EXPORT(WeightsOfTask);
+HWY_EXPORT(RowWeightsOfTask);
 HWY_EXPORT(DepthwiseWeightsOfTask);
 HWY_EXPORT(MergeChunks);
 
@@ -188,11 +183,11 @@ void run_tasks(const Device& device, const WeightsInputs& in, float* dweight) {
   const ConvDims& d = in.d;
   const WeightsPlan& plan = in.plan;
   const std::size_t size = d.weight_size(), blocks = (plan.pixels + plan.block - 1) / plan.block;
-  const std::size_t taps = plan.gather ? 1 : d.taps();
   const bool merge = plan.chunks > 1;
   const Block partial = device.arena.allocate(merge ? plan.chunks * size * sizeof(float) : 0);
   float* sums = merge ? reinterpret_cast<float*>(partial.data()) : dweight;
   const auto of_task = plan.depthwise ? TAPESTRY_CALL(device.target, DepthwiseWeightsOfTask)
+                       : plan.by_rows ? TAPESTRY_CALL(device.target, RowWeightsOfTask)
                                       : TAPESTRY_CALL(device.target, WeightsOfTask);
   const std::size_t images = plan.depthwise ? plan.block / (plan.pixels / d.batch) : 0;
   const std::size_t band = images * in.padded.in[0] * in.padded.in[1] * in.padded.in[2] * plan.width;
@@ -203,8 +198,8 @@ void run_tasks(const Device& device, const WeightsInputs& in, float* dweight) {
     of_task(in,
             {.panel = plan.panels * panel / plan.panel_parts,
              .panel_end = plan.panels * (panel + 1) / plan.panel_parts,
-             .tap = taps * tap / plan.tap_parts,
-             .tap_end = taps * (tap + 1) / plan.tap_parts,
+             .tap = plan.taps * tap / plan.tap_parts,
+             .tap_end = plan.taps * (tap + 1) / plan.tap_parts,
              .pixel = blocks * chunk / plan.chunks * plan.block,
              .pixel_end = std::min(plan.pixels, blocks * (chunk + 1) / plan.chunks * plan.block)},
             !merge, sums + (merge ? chunk * size : 0), reinterpret_cast<float*>(scratch.data()));

@@ -27,8 +27,8 @@ struct WeightsPlan {
   static constexpr std::size_t kChunk = 2048;        // pixels of a chunk, at least
   static constexpr std::size_t kGatherBelow = 8;     // channels of a group
 
-  // Depthwise, d has as many inputs as outputs, and a panel is one vector of them.
-  WeightsPlan(const ConvDims& d, std::size_t lanes, std::size_t panel_width)
+  // A tile spans up to row_taps taps. Depthwise, d has as many inputs as outputs, and a panel is one vector of them.
+  WeightsPlan(const ConvDims& d, std::size_t lanes, std::size_t panel_width, std::size_t row_taps)
       : depthwise(is_depthwise(d)),
         gather(d.in_channels / d.groups < kGatherBelow),
         groups(depthwise ? 1 : d.groups),
@@ -37,22 +37,24 @@ struct WeightsPlan {
         rows(d.taps() * (d.in_channels / d.groups)),
         pixels(d.batch * d.out[0] * d.out[1] * d.out[2]),
         panels_of_group((outputs + width - 1) / width),
-        panels(groups * panels_of_group) {
-    const std::size_t taps = gather ? 1 : d.taps();
+        panels(groups * panels_of_group),
+        by_rows(!gather && outputs <= lanes && (d.kernel[2] == 3 || d.kernel[2] == 5) && d.kernel[2] <= row_taps &&
+                d.stride[2] == 1 && d.dilation[2] == 1),
+        taps(gather ? 1 : d.kernel[0] * d.kernel[1] * (by_rows ? 1 : d.kernel[2])) {
     const std::size_t image = d.out[0] * d.out[1] * d.out[2];
     lines = d.out[2] <= kBlock ? kBlock / d.out[2] * d.out[2] : kBlock;
     block = depthwise ? std::max<std::size_t>(1, kBlock / image) * image : lines;
     panels_of_task = std::clamp<std::size_t>(kSlice / (rows * width), 1, panels);
     taps_of_task = std::clamp<std::size_t>(kSlice / (rows / taps * width), 1, taps);
     const std::size_t most = std::max<std::size_t>(1, pixels / kChunk);
-    while (owners(taps) * most < kTasks && panels_of_task > 1) panels_of_task = (panels_of_task + 1) / 2;
-    while (owners(taps) * most < kTasks && taps_of_task > 1) taps_of_task = (taps_of_task + 1) / 2;
+    while (owners() * most < kTasks && panels_of_task > 1) panels_of_task = (panels_of_task + 1) / 2;
+    while (owners() * most < kTasks && taps_of_task > 1) taps_of_task = (taps_of_task + 1) / 2;
     tap_parts = (taps + taps_of_task - 1) / taps_of_task;
     panel_parts = (panels + panels_of_task - 1) / panels_of_task;
     chunks = std::min(
         {most, (pixels + block - 1) / block, (kTasks + tap_parts * panel_parts - 1) / (tap_parts * panel_parts)});
   }
-  std::size_t owners(std::size_t taps) const {
+  std::size_t owners() const {
     return (taps + taps_of_task - 1) / taps_of_task * ((panels + panels_of_task - 1) / panels_of_task);
   }
   std::size_t tasks() const { return tap_parts * panel_parts * chunks; }
@@ -61,6 +63,8 @@ struct WeightsPlan {
   bool gather;  // few channels: the rows of a tile run over taps and channels, through a table of offsets
   std::size_t groups, outputs, width;  // outputs of a group, columns of a panel
   std::size_t rows, pixels, panels_of_group, panels;
+  bool by_rows;              // narrow panels: tiles span the taps of a row of the kernel
+  std::size_t taps;          // or rows of them, or all at once: what tasks share out
   std::size_t lines, block;  // pixels of whole lines that a tile takes at once, and of a block
   std::size_t panels_of_task, taps_of_task, tap_parts, panel_parts, chunks;
 };

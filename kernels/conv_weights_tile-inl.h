@@ -24,6 +24,13 @@ constexpr std::size_t kLine = 16;  // floats of a cache line
 // What the next block will read, of dy and of x; each tile fetches a share of it into L2 while it computes.
 struct FetchAhead {
   struct Range {
+    std::size_t lines_of_run(std::size_t runs) const {
+      return 1 + static_cast<std::size_t>(end - at) / kLine / std::max<std::size_t>(runs, 1);
+    }
+    void fetch(std::size_t lines) {
+      for (; lines != 0 && at < end; --lines, at += kLine) __builtin_prefetch(at, 0, 2);
+    }
+
     const float *at, *end;
   };
   Range next() {
@@ -36,6 +43,16 @@ struct FetchAhead {
   Range ranges[2];
   std::size_t share;
 };
+
+// What the block of a task after the one that ends at `end` reads, to be fetched in `visits` shares. Where in x it lies
+// is a guess, good enough to fetch by.
+HWY_INLINE FetchAhead FetchAfter(const WeightsInputs& in, const WeightsTask& task, std::size_t end,
+                                 std::size_t visits) {
+  const std::size_t next = std::min(end + in.plan.block, task.pixel_end);
+  const std::size_t x = in.d.x_size() / in.plan.pixels, y = in.d.out_channels;
+  return {.ranges = {{in.dy + end * y, in.dy + next * y}, {in.x + end * x, in.x + next * x}},
+          .share = (next - end) * (x + y) / visits + kLine};
+}
 
 // Where the rows of a tile find x beside a pixel: one after the other, or at offsets; in the depthwise case there is a
 // vector of channels at each offset, a column of the tile each.
@@ -68,12 +85,10 @@ void WeightTile(const WeightTileArgs& t) {
 #pragma GCC unroll 32
   for (std::size_t m = 0; m < MR; ++m)
     offsets[m] = kKind == WeightRows::neighbours ? static_cast<std::ptrdiff_t>(m) : t.offsets[m];
-  const std::size_t lines = static_cast<std::size_t>(t.ahead.end - t.ahead.at) / kLine;
-  const std::size_t lines_of_run = 1 + lines / std::max<std::size_t>(t.run_count, 1);
-  const float* ahead = t.ahead.at;
+  FetchAhead::Range ahead = t.ahead;
+  const std::size_t lines = ahead.lines_of_run(t.run_count);
   for (const PixelRun* run = t.runs; run != t.runs + t.run_count; ++run) {
-    for (std::size_t i = 0; i < lines_of_run && ahead < t.ahead.end; ++i, ahead += kLine)
-      __builtin_prefetch(ahead, 0, 2);
+    ahead.fetch(lines);
     const float* x = run->x;
     const float* dy = t.dy + run->pixel * t.stride_dy;
     for (std::size_t left = run->count; left != 0; --left, x += t.stride_x, dy += t.stride_dy) {

@@ -33,6 +33,36 @@ TEST_CASE("conv_weights: blocks of several images, parts of images and parts of 
   });
 }
 
+TEST_CASE(
+    "conv_weights: few outputs, whose tiles span the taps of a row, over rows short and long, and their paddings") {
+  std::vector<ConvDims> dims;
+  for (const std::size_t outputs : {1u, 3u, 4u, 7u, 8u, 13u, 16u})
+    for (const std::size_t kernel : {3u, 5u}) {
+      const std::size_t channels = 7 + outputs;
+      dims.push_back(image(2, channels, outputs, 1, 7, kernel, 0));
+      dims.push_back(image(3, channels + 11, outputs, 1, 4, kernel, kernel / 2));
+      dims.push_back(image(2, 2 * channels, 2 * outputs, 2, 2, kernel, kernel - 1));  // x narrower than the kernel
+      dims.push_back(image(5, 9, outputs, 1, 1, kernel, kernel / 2));                 // one position of each row
+      dims.push_back(image(1, 8, outputs, 1, 3, kernel, 6));  // outputs that see the padding alone
+      dims.push_back(image(1, 10, outputs, 1, 37, kernel, 1));
+    }
+  dims.push_back(line(10, 1, 1, 700, 1));
+  dims.push_back(line(24, 12, 3, 5000, 0));
+  dims.push_back(line(9, 16, 1, 33, 4));
+  dims.push_back(image(80, 16, 16, 1, 10, 3, 0));
+  dims.push_back(conv_dims(2, 18, 4, 2, {4, 7, 6}, {2, 3, 3}, {2, 1, 1}, {1, 2, 0}, {1, 2, 1}));
+  dims.push_back(conv_dims(2, 11, 15, 1, {5, 3, 9}, {3, 1, 5}, {1, 2, 1}, {1, 0, 3}, {1, 1, 1}));
+  std::vector<ConvProblem> problems;
+  for (const ConvDims& d : dims) problems.emplace_back(d, true, Numbers::whole, 3 * problems.size());
+  for_each_target([&](const kernels::Device& device) {
+    poison(device);
+    for (const ConvProblem& problem : problems) {
+      check_passes(device, problem, 1, 0);
+      count_case(device.target);
+    }
+  });
+}
+
 TEST_CASE("conv_weights: depthwise, with few and many outputs for each channel, over small, large and long images") {
   const ConvDims dims[] = {
       image(70, 20, 20, 20, 4, 3, 1),   image(5, 37, 37, 37, 31, 3, 1),  image(3, 5, 20, 5, 9, 3, 1),
@@ -56,7 +86,8 @@ TEST_CASE("conv_weights: depthwise, with few and many outputs for each channel, 
 
 TEST_CASE("conv_weights: the error of a sum over many pixels is that of short sums") {
   const ConvDims dims = image(64, 9, 3, 1, 32, 1, 0), depthwise = image(64, 3, 3, 3, 32, 1, 0);
-  for (const ConvDims& d : {dims, depthwise}) {
+  const ConvDims rows = image(64, 9, 1, 1, 32, 3, 0);
+  for (const ConvDims& d : {dims, depthwise, rows}) {
     std::vector<float> x(d.x_size()), dy(d.y_size());
     fill_random(x, 1, 0, 1);  // all of one sign: a single running sum would be off by 1e-5
     fill_random(dy, 2, 0, 1);
