@@ -21,6 +21,17 @@ struct MatmulPanel {
   std::size_t row, row_end, column, columns;
 };
 
+// How a product is computed: by panels of columns; by several panels at once where sums are short; with vectors along
+// the rows of C, or along k, where columns do not fill a vector.
+enum class MatmulForm { panel, short_panels, flipped, dots };
+
+struct MatmulPlan {
+  MatmulForm form;
+  std::size_t rows, columns;  // of C, for a task
+  std::size_t scratch;        // floats for a task
+  std::size_t dot_depth = 0;  // dots: k at a time, packed by one task
+};
+
 // A convolution (cross-correlation) of x [N, in, C] with weight [kernel, C/groups, O] to y [N, out, O]. There are three
 // spatial axes; those of 1-D and 2-D come last, and axes that are missing have size 1. Position p of y reads the
 // positions p stride - pad + tap dilation of x; what lies outside x is zero.

@@ -30,6 +30,7 @@ struct TileArgs {
   std::size_t stride_c, columns;
   const float* ahead;  // rows to be fetched meanwhile, one after every `pause` steps; nullptr: none
   std::size_t stride_ahead, pause;
+  bool fetch_to_write;  // into L1, to be written next; else into L2
 };
 
 // The rows of A that a tile reads at each k. Rows are addressed from every third one: more strides than that do not fit
@@ -53,11 +54,8 @@ struct RowsOfA {
   std::size_t stride;
 };
 
-// Where A is transposed, sums tend to be short (k is the batch) and C is what misses the caches: a tile fetches its own
-// rows of C, to write them. Elsewhere it fetches what will be packed next, into L2.
-template <bool kTransposeA>
-HWY_INLINE void Fetch(const float* from) {
-  if constexpr (kTransposeA)
+HWY_INLINE void Fetch(const float* from, bool to_write) {
+  if (to_write)
     __builtin_prefetch(from, 1, 3);
   else
     __builtin_prefetch(from, 0, 2);
@@ -82,7 +80,7 @@ void Tile(const TileArgs& t) {
   std::size_t pause = ahead == nullptr ? t.depth + 1 : t.pause;
   for (std::size_t k = 0; k < t.depth; ++k, a.next(), b += t.stride_b) {
     if (--pause == 0) {
-      for (std::size_t i = 0; i < NR * lanes; i += 16) Fetch<kTransposeA>(ahead + i);
+      for (std::size_t i = 0; i < NR * lanes; i += 16) Fetch(ahead + i, t.fetch_to_write);
       ahead += t.stride_ahead;
       pause = t.pause;
     }

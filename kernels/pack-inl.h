@@ -47,7 +47,8 @@ HWY_INLINE void PackB(const float* b, std::size_t stride, bool transposed, std::
   }
   const std::size_t whole = columns / 4 * 4;
   std::size_t k = 0;
-  for (; k + 4 <= depth; k += 4) {
+  for (; k < depth && depth >= 4; k += 4) {
+    k = std::min(k, depth - 4);  // the last four may be partly done
     for (std::size_t n = 0; n < whole; n += 4) Transpose4(b + n * stride + k, stride, to + k * width + n, width);
     for (std::size_t n = whole; n < columns; ++n)
       for (std::size_t i = 0; i < 4; ++i) to[(k + i) * width + n] = b[n * stride + k + i];

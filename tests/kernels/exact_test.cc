@@ -53,7 +53,7 @@ struct Product {
   explicit Product(std::uint64_t number) {
     Choice choose(number);
     const auto size = [&] { return choose.of({0, 1, 2, 3, 5, 8, 13, 15, 16, 17, 31, 33, 40, 64}); };
-    dims = {.m = size(), .n = size(), .k = choose.of({0, 1, 2, 7, 16, 33, 50, 130})};
+    dims = {.m = size(), .n = size(), .k = choose.of({0, 1, 2, 7, 16, 33, 50, 130, 300})};
     dims.transpose_a = choose.below(2) == 0;
     dims.transpose_b = choose.below(2) == 0;
     dims.accumulate = choose.below(2) == 0;
