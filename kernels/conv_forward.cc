@@ -10,6 +10,7 @@
 #define HWY_TARGET_INCLUDE "kernels/conv_forward.cc"
 #include "kernels/highway.h"
 //
+#include "kernels/conv_row-inl.h"
 #include "kernels/conv_tile-inl.h"
 #include "kernels/pack-inl.h"
 
@@ -41,13 +42,13 @@ void PackConvPanel(const ConvJob& job, std::size_t number, const float* weight, 
       }
 }
 
-// How tiles cover `lines` lines of `length` pixels: some lines at a time, each in `pieces`; with as few tiles as can
-// be.
+// How tiles of at most `pixels` cover `total` lines of `length` pixels: some lines at a time, each in `pieces`; with as
+// few tiles as can be.
 struct TileCover {
-  TileCover(std::size_t total, std::size_t length) {
+  TileCover(std::size_t total, std::size_t length, std::size_t pixels) {
     std::size_t least = static_cast<std::size_t>(-1);
-    for (std::size_t i = 1; i <= std::min({kMaxLines, kRows, total}); ++i) {
-      const std::size_t longest = kRows / i, cut = (length + longest - 1) / longest;
+    for (std::size_t i = 1; i <= std::min({kMaxLines, pixels, total}); ++i) {
+      const std::size_t longest = pixels / i, cut = (length + longest - 1) / longest;
       const std::size_t tiles = (total + i - 1) / i * cut;
       if (tiles >= least) continue;
       least = tiles;
@@ -89,10 +90,12 @@ void StretchTiles(const ConvJob& job, const ConvStretch& stretch, ConvTile t, co
   const bool narrow = ConvPanelWidth(t.columns) == hn::Lanes(kTag);
   StretchLines lines(job, stretch);
   const std::size_t count = lines.count();
-  const TileCover cover(count, length);
+  const CorrelationAxis& row = job.c.axes[3];
+  const TileCover cover(count, length, job.rows ? MaxRowPixels(row.taps) : kRows);
   const std::size_t steps = (count + cover.lines - 1) / cover.lines;
   t.in_stride = job.c.axes[job.line_axis].stride * job.in_strides[job.line_axis];
   t.out_stride = job.y_strides[job.line_axis];
+  t.tap_stride = job.c.channels * hn::Lanes(kTag);
   for (std::size_t step = 0; step < steps; ++step) {
     const std::size_t some = count * (step + 1) / steps - count * step / steps;
     std::array<std::size_t, kMaxLines> in_at{}, y_at{};
@@ -106,7 +109,14 @@ void StretchTiles(const ConvJob& job, const ConvStretch& stretch, ConvTile t, co
         t.in[i] = in + in_at[i] + begin * t.in_stride;
         t.out[i] = y + y_at[i] + begin * t.out_stride;
       }
-      TileFor(some, end - begin, narrow, job.dense)(t);
+      if (job.rows) {
+        const std::ptrdiff_t first = row.position(stretch.begin[3] + begin);
+        t.begin = static_cast<std::size_t>(std::max<std::ptrdiff_t>(0, -first));
+        t.end = static_cast<std::size_t>(static_cast<std::ptrdiff_t>(row.in) - first);
+        RowTileFor(some, end - begin, row.taps)(t);
+      } else {
+        TileFor(some, end - begin, narrow, job.dense)(t);
+      }
     }
   }
 }
@@ -141,6 +151,7 @@ HWY_AFTER_NAMESPACE();
 namespace tapestry::kernels {
 
 HWY_EXPORT(ConvPanelWidth);
+HWY_EXPORT(IsRowCorrelation);
 HWY_EXPORT(PackConvPanel);
 HWY_EXPORT(ComputeBox);
 
@@ -151,7 +162,8 @@ void correlate(const Device& device, const Correlation& c, const float* x, const
   if (c.outputs() * c.columns == 0) return;
   const auto floats = [&](std::size_t count) { return device.arena.allocate(count * sizeof(float)); };
   const auto data = [](const Block& block) { return reinterpret_cast<float*>(block.data()); };
-  ConvJob job(c, TAPESTRY_CALL(device.target, ConvPanelWidth)(c.columns));
+  ConvJob job(c, TAPESTRY_CALL(device.target, ConvPanelWidth)(c.columns),
+              TAPESTRY_CALL(device.target, IsRowCorrelation)(c));
   const bool alone = c.outputs() * c.depth() * c.groups * c.columns < 8 * kGrain;
   const auto run = [&](std::size_t count, const auto& task) {
     if (!alone) return device.pool.run(count, task);

@@ -25,10 +25,10 @@ std::size_t choose_line_axis(const Correlation& c) {
 
 }  // namespace
 
-ConvJob::ConvJob(const Correlation& correlation, std::size_t width)
-    : c(correlation), line_axis(choose_line_axis(c)), panel_width(width) {
+ConvJob::ConvJob(const Correlation& correlation, std::size_t width, bool in_rows)
+    : c(correlation), rows(in_rows), line_axis(rows ? 3 : choose_line_axis(c)), panel_width(width) {
   const std::size_t run = c.groups == 1 && c.axes[3].step == 1 ? c.axes[3].taps * c.channels : c.channels;
-  dense = run < kShortRun;
+  dense = !rows && run < kShortRun;
   group_panels = (c.columns + width - 1) / width;
   panels = c.groups * group_panels;
   packed = c.transposed || c.groups > 1 || c.columns != width;
@@ -70,7 +70,7 @@ void ConvJob::choose_strides() {
   }
   in_strides = x_strides;
   // Images that lie a multiple of many cache lines apart would share few sets of the caches.
-  banded = c.depth() != 0 && (line_axis == 0 ? x_strides[0] % 32 == 0 : c.axes[line_axis].reads_outside());
+  banded = !rows && c.depth() != 0 && (line_axis == 0 ? x_strides[0] % 32 == 0 : c.axes[line_axis].reads_outside());
   if (!banded) return;
   for (std::size_t i = 3; i-- > 0;) in_strides[i] = in_strides[i + 1] * band[i + 1];
   if (line_axis == 0) in_strides[0] = (in_strides[0] + 31) / 32 * 32 + 16;
@@ -139,12 +139,12 @@ bool ConvStretch::next(std::size_t axis) {
   return true;
 }
 
-std::size_t ConvStretch::in_offset() const {
-  std::size_t offset = 0;
+std::ptrdiff_t ConvStretch::in_offset() const {
+  std::ptrdiff_t offset = 0;
   for (std::size_t i = 0; i < 4; ++i) {
     const CorrelationAxis& axis = job_.c.axes[i];
     const std::ptrdiff_t at = axis.position(begin[i]) + static_cast<std::ptrdiff_t>(taps[i].begin * axis.step);
-    if (taps[i].size() != 0) offset += static_cast<std::size_t>(at - box_.origin[i]) * job_.in_strides[i];
+    if (taps[i].size() != 0) offset += (at - box_.origin[i]) * static_cast<std::ptrdiff_t>(job_.in_strides[i]);
   }
   return offset;
 }
@@ -159,7 +159,8 @@ std::size_t ConvStretch::y_offset() const {
 std::size_t ConvStretch::write_runs(std::size_t width, ConvRun* runs) const {
   const Correlation& c = job_.c;
   const bool joined = c.groups == 1 && c.axes[3].step == 1 && !job_.dense;  // the taps of a row lie together
-  const std::size_t step = joined ? taps[3].size() : 1, count = job_.dense ? 1 : step * c.channels;
+  const std::size_t step = joined || job_.rows ? taps[3].size() : 1;
+  const std::size_t inputs = job_.rows ? c.channels : step * c.channels, count = job_.dense ? 1 : inputs;
   std::size_t number = 0, end = 0, panel_end = 0;
   for (std::size_t i = 0; i < taps[1].size(); ++i)
     for (std::size_t j = 0; j < taps[2].size(); ++j)
@@ -169,7 +170,7 @@ std::size_t ConvStretch::write_runs(std::size_t width, ConvRun* runs) const {
         std::size_t from = i * c.axes[1].step * job_.in_strides[1] + j * c.axes[2].step * job_.in_strides[2] +
                            k * c.axes[3].step * job_.in_strides[3];
         std::size_t panel = tap * c.channels * width;
-        for (std::size_t first = 0; first < step * c.channels; first += count) {
+        for (std::size_t first = 0; first < inputs; first += count) {
           runs[number++] = {.jump = static_cast<std::ptrdiff_t>(from - end),
                             .panel_jump = static_cast<std::ptrdiff_t>(panel - panel_end),
                             .count = count};  // may wrap

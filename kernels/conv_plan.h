@@ -16,14 +16,15 @@ struct ConvRun {
 };
 
 // How the tasks of a correlation are made, and what they share. A task computes a box of outputs, for a part of the
-// panels. Along `line_axis`, along which the pixels of a tile lie, all pixels have all taps, zeros included; along the
-// others, taps that read outside are left out.
+// panels. Along `line_axis`, along which the pixels of a tile lie, all pixels have all taps, zeros included unless
+// tiles are rows; along the others, taps that read outside are left out.
 struct ConvJob {
   using Sizes = std::array<std::size_t, 4>;
 
-  ConvJob(const Correlation&, std::size_t panel_width);
+  ConvJob(const Correlation&, std::size_t panel_width, bool rows);
 
   Correlation c;
+  bool rows;  // tiles take all taps of a row at once, and x as it is
   std::size_t line_axis;
   bool dense;                                     // runs are of one input
   std::size_t panel_width, group_panels, panels;  // columns of a panel; panels of a group, of all groups
@@ -66,7 +67,7 @@ class ConvStretch {
   void restart(std::size_t axis);
   bool next(std::size_t axis);                                // moves on along an axis; false at the end of the box
   std::size_t write_runs(std::size_t width, ConvRun*) const;  // returns their number
-  std::size_t in_offset() const;                              // from the start of what tiles read to the first input
+  std::ptrdiff_t in_offset() const;                           // from the start of what tiles read to the first input
   std::size_t y_offset() const;
 
   ConvJob::Sizes begin, size;  // outputs

@@ -31,6 +31,8 @@ struct ConvTile {
   const float* bias = nullptr;   // of each column; nullptr: none
   bool relu = false;
   std::size_t columns = 0;
+  // Of rows alone: from the weights of a tap to those of the next, and which inputs from the first pixel lie inside x.
+  std::size_t tap_stride = 0, begin = 0, end = 0;
 };
 
 // The inputs that a tile reads at each step. Pixels are addressed from every fourth one: more strides than that do not
@@ -64,24 +66,49 @@ template <std::size_t LINES, std::size_t LENGTH, std::size_t NR, class Body>
 HWY_INLINE void ForAll(V (&sums)[LINES][LENGTH][NR], const Body& body) {
 #pragma GCC unroll 4
   for (std::size_t i = 0; i < LINES; ++i)
-#pragma GCC unroll 16
+#pragma GCC unroll 32
     for (std::size_t m = 0; m < LENGTH; ++m)
 #pragma GCC unroll 2
       for (std::size_t n = 0; n < NR; ++n) body(sums[i][m][n], i, m, n);
+}
+
+// Sums start from the bias.
+template <std::size_t LINES, std::size_t LENGTH, std::size_t NR>
+HWY_INLINE void StartTile(const ConvTile& t, V (&acc)[LINES][LENGTH][NR]) {
+  const std::size_t lanes = hn::Lanes(kTag);
+#pragma GCC unroll 2
+  for (std::size_t n = 0; n < NR; ++n) {
+    const V bias = t.bias == nullptr ? hn::Zero(kTag) : LoadSome(t.bias + n * lanes, t.columns - n * lanes);
+#pragma GCC unroll 4
+    for (std::size_t i = 0; i < LINES; ++i)
+#pragma GCC unroll 32
+      for (std::size_t m = 0; m < LENGTH; ++m) acc[i][m][n] = bias;
+  }
+}
+
+template <std::size_t LINES, std::size_t LENGTH, std::size_t NR>
+HWY_INLINE void FinishTile(const ConvTile& t, V (&acc)[LINES][LENGTH][NR]) {
+  if (t.relu)
+    ForAll(acc, [](V& sum, std::size_t, std::size_t, std::size_t)
+                    HWY_ATTR { sum = hn::IfThenZeroElse(hn::Lt(sum, hn::Zero(kTag)), sum); });
+  const std::size_t lanes = hn::Lanes(kTag);
+  float* out[LINES];
+#pragma GCC unroll 4
+  for (std::size_t i = 0; i < LINES; ++i) out[i] = t.out[i];
+  const std::size_t stride = t.out_stride, columns = t.columns;
+  if (columns == NR * lanes)
+    ForAll(acc, [&](V& sum, std::size_t i, std::size_t m, std::size_t n)
+                    HWY_ATTR { hn::StoreU(sum, kTag, out[i] + m * stride + n * lanes); });
+  else
+    ForAll(acc, [&](V& sum, std::size_t i, std::size_t m, std::size_t n)
+                    HWY_ATTR { StoreSome(sum, out[i] + m * stride + n * lanes, columns - n * lanes); });
 }
 
 template <std::size_t LINES, std::size_t LENGTH, std::size_t NR, bool kDense>
 void SumTile(const ConvTile& t) {
   const std::size_t lanes = hn::Lanes(kTag);
   V acc[LINES][LENGTH][NR];
-#pragma GCC unroll 2
-  for (std::size_t n = 0; n < NR; ++n) {
-    const V bias = t.bias == nullptr ? hn::Zero(kTag) : LoadSome(t.bias + n * lanes, t.columns - n * lanes);
-#pragma GCC unroll 4
-    for (std::size_t i = 0; i < LINES; ++i)
-#pragma GCC unroll 16
-      for (std::size_t m = 0; m < LENGTH; ++m) acc[i][m][n] = bias;
-  }
+  StartTile(t, acc);
   const float* panel = t.panel;
   PixelsOfTile<LINES, LENGTH> pixels(t);
   for (const ConvRun *run = t.runs, *end = run + t.run_count; run != end; ++run) {
@@ -101,19 +128,7 @@ void SumTile(const ConvTile& t) {
         }
     }
   }
-  if (t.relu)
-    ForAll(acc, [](V& sum, std::size_t, std::size_t, std::size_t)
-                    HWY_ATTR { sum = hn::IfThenZeroElse(hn::Lt(sum, hn::Zero(kTag)), sum); });
-  float* out[LINES];
-#pragma GCC unroll 4
-  for (std::size_t i = 0; i < LINES; ++i) out[i] = t.out[i];
-  const std::size_t stride = t.out_stride, columns = t.columns;
-  if (columns == NR * lanes)
-    ForAll(acc, [&](V& sum, std::size_t i, std::size_t m, std::size_t n)
-                    HWY_ATTR { hn::StoreU(sum, kTag, out[i] + m * stride + n * lanes); });
-  else
-    ForAll(acc, [&](V& sum, std::size_t i, std::size_t m, std::size_t n)
-                    HWY_ATTR { StoreSome(sum, out[i] + m * stride + n * lanes, columns - n * lanes); });
+  FinishTile(t, acc);
 }
 
 using TileFunction = void (*)(const ConvTile&);

@@ -94,10 +94,37 @@ TEST_CASE("conv: all passes on every target against plain loops in double, misal
   });
 }
 
+TEST_CASE("conv: few outputs in rows of every length, with each edge, exactly") {
+  std::vector<ConvProblem> problems;
+  const auto add = [&](ConvDims dims) {
+    dims.relu = problems.size() % 3 == 0;
+    if (dims.out[2] != 0) problems.emplace_back(dims, problems.size() % 2 == 0, Numbers::whole, 100 + problems.size());
+  };
+  constexpr std::size_t kColumns[] = {1, 3, 4, 7, 8, 13, 16};
+  for (const std::size_t kernel : {3u, 5u})
+    for (std::size_t size = 1; size < 60; size += size < 33 ? 1 : 6)
+      for (std::size_t pad = 0; pad <= 5; ++pad)
+        add(conv_dims(2, 1 + size % 3, kColumns[(size + pad) % 7], 1, {1, 1 + pad % 3, size}, {1, 2, kernel}, {1, 1, 1},
+                      {0, 1, pad}, {1, 1, 1}, pad == 3 ? 2 : 0));
+  for (const std::size_t kernel : {3u, 5u}) {
+    add(image(3, 12, 12, 9, kernel, 1, 1, 1, 3));
+    add(image(2, 32, 32, 9, kernel, 2, 1, 1, 2));
+    add(conv_dims(2, 3, 8, 1, {3, 4, 11}, {2, 3, kernel}, {1, 2, 1}, {1, 0, 1}, {2, 1, 1}));
+    add(line(1, 8, 4, 13'000, kernel, 1));  // rows that are cut into boxes
+  }
+  for_each_target([&](const kernels::Device& device) {
+    poison(device);
+    for (const ConvProblem& problem : problems) {
+      check_passes(device, problem, problem.dims.in[2] % 2, 0);
+      count_case(device.target);
+    }
+  });
+}
+
 TEST_CASE("conv: a NaN reaches the outputs that see it, and no other") {
   for_each_target([](const kernels::Device& device) {
-    for (const ConvDims& dims :
-         {image(2, 5, 35, 9, 3, 1), image(2, 3, 16, 9, 2, 1, 2), image(2, 17, 17, 8, 3, 1, 1, 1, 17)}) {
+    for (const ConvDims& dims : {image(2, 5, 35, 9, 3, 1), image(2, 5, 4, 9, 3, 2), image(2, 3, 16, 9, 2, 1, 2),
+                                 image(2, 17, 17, 8, 3, 1, 1, 1, 17)}) {
       ConvProblem problem(dims, true, Numbers::whole, 3);
       for (float& w : problem.weight) w = 1;
       problem.x[(1 * dims.in[1] + 4) * dims.in[2] * dims.in_channels + 3 * dims.in_channels + 2] = NAN;  // in image 0
