@@ -1,25 +1,16 @@
-// Single convolutions against PyTorch's numbers: tests/golden/make_golden.py makes the file.
-#include <map>
-
+// Single convolutions against PyTorch's numbers.
 #include "autodiff/tape.h"
 #include "io/layout.h"
-#include "io/npz.h"
 #include "layers/conv.h"
 #include "tests/catch.h"
+#include "tests/support/golden.h"
 
 using namespace tapestry;
 
 namespace {
 
+using test::require_near;
 using Arrays = std::map<std::string, Tensor>;
-
-void require_near(const std::string& name, const Tensor& found, const Tensor& expected, double tolerance) {
-  INFO(name);
-  REQUIRE(found.shape() == expected.shape());
-  const Tensor a = found.to(DType::float64), b = expected.to(DType::float64);
-  for (std::size_t i = 0; i < static_cast<std::size_t>(a.size()); ++i)
-    REQUIRE(std::abs(std::as_const(a).span<double>()[i] - std::as_const(b).span<double>()[i]) <= tolerance);
-}
 
 // Forward and backward of the layer `name` in the file, in this type.
 template <class Layer>
@@ -45,11 +36,7 @@ void check(Context& context, const Arrays& arrays, const std::string& name, Laye
 
 TEST_CASE("Conv: values and gradients are PyTorch's, in double and in float") {
   Context context;
-  const char* folder = std::getenv("TAPESTRY_GOLDEN");
-  Arrays arrays;
-  for (const NamedTensor& array :
-       io::load_npz(context, std::string(folder == nullptr ? "tests/golden" : folder) + "/conv.npz"))
-    arrays[array.name] = array.value;
+  const Arrays arrays = test::golden_arrays(context, "conv");
   for (const DType dtype : {DType::float64, DType::float32}) {
     const auto run = [&](const char* name, auto layer) { check(context, arrays, name, std::move(layer), dtype); };
     run("plain1d", Conv1d{{.out = 4, .kernel = 3}});

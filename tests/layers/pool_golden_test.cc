@@ -1,29 +1,19 @@
-// Pooling, interpolation and padding against PyTorch's numbers: tests/golden/make_golden.py makes the file.
-#include <cmath>
-#include <map>
+// Pooling, interpolation and padding against PyTorch's numbers.
 #include <set>
 
 #include "autodiff/tape.h"
 #include "io/layout.h"
-#include "io/npz.h"
 #include "layers/pool.h"
 #include "layers/resize.h"
 #include "tests/catch.h"
+#include "tests/support/golden.h"
 
 using namespace tapestry;
 
 namespace {
 
+using test::require_near;
 using Arrays = std::map<std::string, Tensor>;
-
-void require_near(const std::string& name, const Tensor& found, const Tensor& expected, double tolerance) {
-  INFO(name);
-  REQUIRE(found.shape() == expected.shape());
-  const Tensor wide = found.to(DType::float64);
-  const auto a = wide.span<double>(), b = expected.span<double>();
-  for (std::size_t i = 0; i < a.size(); ++i)
-    if (!(a[i] == b[i] || (std::isnan(a[i]) && std::isnan(b[i])))) REQUIRE(std::abs(a[i] - b[i]) <= tolerance);
-}
 
 // Forward and backward of the layer `name` in the file, in this type, and the shape that it is built with.
 template <class Layer>
@@ -44,14 +34,9 @@ void check(Context& context, const Arrays& arrays, const std::string& name, Laye
 
 TEST_CASE("pooling, Upsample and Pad: values and gradients are PyTorch's, in double and in float") {
   Context context;
-  const char* folder = std::getenv("TAPESTRY_GOLDEN");
-  Arrays arrays;
+  const Arrays arrays = test::golden_arrays(context, "pool");
   std::set<std::string> left;
-  for (const NamedTensor& array :
-       io::load_npz(context, std::string(folder == nullptr ? "tests/golden" : folder) + "/pool.npz")) {
-    arrays[array.name] = array.value;
-    left.insert(array.name.substr(0, array.name.find('/')));
-  }
+  for (const auto& [name, array] : arrays) left.insert(name.substr(0, name.find('/')));
   const auto run = [&](const char* name, const auto& layer) {
     left.erase(name);
     check(context, arrays, name, layer, DType::float64);
