@@ -4,7 +4,9 @@
 #include "autodiff/ops/elementwise.h"
 #include "autodiff/tape.h"
 #include "layers/activation.h"
+#include "layers/conv.h"
 #include "layers/linear.h"
+#include "layers/norm_batch.h"
 #include "layers/reshape.h"
 #include "layers/residual.h"
 #include "layers/sequential.h"
@@ -43,6 +45,17 @@ struct PlainScale {
   Var operator()(const Var& x) const { return x * weight.on(x); }
 };
 
+// A layer that is handed no tail.
+template <class L>
+struct Alone {
+  L layer;
+  void visit(Visitor& v) { layer.visit(v); }
+  Flow build(Builder& b, const Flow& in) { return layer.build(b, in); }
+  Var operator()(const Var& x, Mode mode) { return apply(layer, x, mode); }
+};
+template <class L>
+Alone(L) -> Alone<L>;
+
 Context& shared_context() {
   static Context context{{.threads = 1, .seed = 5}};
   return context;
@@ -58,15 +71,15 @@ void append(std::vector<float>& to, const Tensor& from) {
   to.insert(to.end(), from.span<float>().begin(), from.span<float>().end());
 }
 
-Outcome outcome(Sequential model) {
+Outcome outcome(Sequential model, const Shape& input) {
   Context& context = shared_context();
-  model.build(context, {4});
+  model.build(context, input);
   Outcome out;
   for (const StateEntry& entry : model.state()) out.names.push_back(entry.name);
   for (const LayerSummary& line : model.layer_summary().layers)
     out.lines.push_back(line.path + to_string(*line.output) + std::to_string(line.parameters));
   Tape tape{context};
-  const Var x = tape.variable(context.uniform({5, 4}, -1, 1, 1));
+  const Var x = tape.variable(context.uniform(input.prepend(5), -1, 1, 1));
   const Var y = model(x, Mode::train);
   append(out.numbers, y.value());
   const Gradients gradients = tape.backward(y, context.uniform(y.shape(), -1, 1, 2));
@@ -75,8 +88,8 @@ Outcome outcome(Sequential model) {
   return out;
 }
 
-void require_same(const Sequential& fused, const Sequential& plain) {
-  const Outcome a = outcome(fused), b = outcome(plain);
+void require_same(const Sequential& fused, const Sequential& plain, const Shape& input = {4}) {
+  const Outcome a = outcome(fused, input), b = outcome(plain, input);
   REQUIRE(a.numbers == b.numbers);
   REQUIRE(a.names == b.names);
   REQUIRE(a.lines == b.lines);
@@ -91,6 +104,18 @@ TEST_CASE("Tail: Sequential hands a layer the Relu behind it, and numbers both")
   REQUIRE(scale.tails->size() == 2);
   REQUIRE(scale.tails->front().activation == Activation::relu);
   REQUIRE(!scale.tails->front().residual.value());
+}
+
+TEST_CASE("Tail: convolutions and norms give the same bits with a Relu and a sum of their own") {
+  const auto check = [](const auto& layer) {
+    require_same(layer >> Relu{}, Alone{layer} >> Relu{}, {6, 5, 4});
+    require_same(Identity{} >> Residual{layer} >> Relu{}, Identity{} >> Residual{Alone{layer}} >> Relu{}, {6, 5, 4});
+  };
+  const Initializer wide = Uniform{-2, 2};
+  check(Conv2d{{.out = 4, .kernel = 3, .padding = 1}});
+  check(BatchNorm2d{{.weight_init = wide, .bias_init = wide}});
+  check(GroupNorm{{.num_groups = 2, .weight_init = wide, .bias_init = wide}});
+  check(LayerNorm{{.weight_init = wide, .bias_init = wide}});
 }
 
 TEST_CASE("Tail: only a Relu right behind the layer is its tail") {
