@@ -36,8 +36,7 @@ HWY_INLINE reference::Moments RowMoments(D d, const float* HWY_RESTRICT x, std::
     s[1] = hn::MulAdd(t, t, s[1]);
   });
   const double rest = sums[0] / count, variance = sums[1] / count - rest * rest;
-  const bool in_range = variance < 1e30 && (variance > 1e-20 || epsilon > 1e-12);
-  if (!in_range) return reference::moments(x, n);
+  if (!squares_fit_float(variance, epsilon)) return reference::moments(x, n);
   return {mean + rest, std::max(variance, 0.0)};
 }
 

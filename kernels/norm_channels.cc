@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "kernels/norm_mask.h"
 #include "kernels/norm_work.h"
 #include "kernels/or_null.h"
 
@@ -68,8 +69,7 @@ void find_moments(const NormWork& work, const NormWork::Task& task, const float*
       task.factor(1)[c] = static_cast<float>(sums[c] / static_cast<double>(dims.positions));
   }
   for (std::size_t g = 0; g < dims.groups; ++g) {
-    const double variance = stats[2 * g + 1];
-    if (variance < 1e30 && (variance > 1e-20 || dims.epsilon > 1e-12)) continue;
+    if (squares_fit_float(stats[2 * g + 1], dims.epsilon)) continue;
     const reference::Moments m = reference::group_moments(dims, x, g);
     stats[2 * g] = m.mean;
     stats[2 * g + 1] = m.variance;

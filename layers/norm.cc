@@ -3,8 +3,8 @@
 #include <fmt/format.h>
 
 #include <array>
-#include <cmath>
 
+#include "autodiff/ops/norm_inputs.h"
 #include "kernels/error.h"
 
 namespace tapestry {
@@ -20,11 +20,6 @@ Var affine_on(const Parameter& parameter, bool given, const Var& x, std::string_
 Cost norm_cost(const Shape& out, int operations) {
   const auto elements = static_cast<double>(out.size());
   return {elements * operations, elements * sizeof(float)};
-}
-
-void check_epsilon(std::string_view layer, double epsilon, const Location& where) {
-  if (!(epsilon > 0) || !std::isfinite(epsilon))
-    fail<ArgumentError>(where, layer, fmt::format("epsilon is {}, it must be positive and finite", epsilon));
 }
 
 void check_rank(std::string_view layer, int rank, int low, int high, const Shape& shape, const Location& where) {

@@ -27,7 +27,6 @@ Var affine_on(const Parameter& parameter, bool given, const Var& x, std::string_
 // The layer's own activation or that of the tail: one of them is none.
 inline Activation either(Activation own, const Tail& tail) { return own == Activation::none ? tail.activation : own; }
 Cost norm_cost(const Shape& out, int operations);
-void check_epsilon(std::string_view layer, double epsilon, const Location& where);
 // ShapeError unless samples of `rank` axes fit a layer for [low, high] axes; `rank` counts the batch.
 void check_rank(std::string_view layer, int rank, int low, int high, const Shape& shape, const Location& where);
 

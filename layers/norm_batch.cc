@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "autodiff/ops/norm_inputs.h"
 #include "kernels/error.h"
 
 namespace tapestry::detail {

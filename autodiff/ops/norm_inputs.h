@@ -1,4 +1,4 @@
-// What the norm ops share: checks of inputs, and the list of those that are there; not part of the public interface.
+// What the norm ops share: checks, and the list of the inputs that are there; not part of the public interface.
 #pragma once
 
 #include <fmt/format.h>
@@ -6,13 +6,14 @@
 #include <array>
 #include <cmath>
 #include <span>
+#include <string_view>
 
 #include "autodiff/ops/activation.h"
 #include "autodiff/record.h"
 
 namespace tapestry::detail {
 
-inline void check_epsilon(const char* op, double epsilon, const Location& where) {
+inline void check_epsilon(std::string_view op, double epsilon, const Location& where) {
   if (!(epsilon > 0) || !std::isfinite(epsilon))
     fail<ArgumentError>(where, op, fmt::format("epsilon must be positive and finite; it is {}", epsilon));
 }

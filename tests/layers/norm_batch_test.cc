@@ -100,7 +100,7 @@ TEST_CASE("BatchNorm: wrong ranks, sizes and options are refused by the layer's 
   fails(Input{4, 4, 3} >> BatchNorm1d{}, "BatchNorm1d: the input must be [N, C] or [N, L, C]; it is N samples of");
   fails(Input{4, 4, 3} >> BatchNorm3d{}, "BatchNorm3d: the input must be [N, D, H, W, C]");
   fails(Input{3} >> BatchNorm1d{{.num_features = 4}}, "num_features");
-  fails(Input{3} >> BatchNorm1d{{.epsilon = -1}}, "epsilon is -1");
+  fails(Input{3} >> BatchNorm1d{{.epsilon = -1}}, "epsilon must be positive and finite; it is -1");
   fails(Input{3} >> BatchNorm1d{{.momentum = 2}}, "BatchNorm1d: momentum is 2, it must be in [0, 1]");
 
   Sequential model = Input{4, 3} >> BatchNorm1d{};

@@ -85,7 +85,7 @@ TEST_CASE("GroupNorm: groups by number or by size, and their refusals when the m
   fails(GroupNorm{{.num_groups = 2, .group_size = 9}}, "give either num_groups or group_size");
   fails(GroupNorm{{.num_groups = -2}}, "give either");
   fails(GroupNorm{{.num_groups = 2, .num_channels = 16}}, "num_channels");
-  fails(GroupNorm{{.num_groups = 2, .epsilon = 0}}, "epsilon is 0, it must be positive and finite");
+  fails(GroupNorm{{.num_groups = 2, .epsilon = 0}}, "epsilon must be positive and finite; it is 0");
   GroupNorm unbuilt{{.num_groups = 2}};
   REQUIRE_THROWS_WITH(unbuilt(x), contains("GroupNorm: the layer is used before"));
 }
