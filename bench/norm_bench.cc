@@ -10,13 +10,6 @@ namespace {
 
 using namespace tapestry;
 
-// Nanoseconds for each of so many elements.
-void report_elements(benchmark::State& state, std::int64_t count) {
-  using benchmark::Counter;
-  state.counters["s/element"] =
-      Counter(static_cast<double>(count), Counter::kIsIterationInvariantRate | Counter::kInvert);
-}
-
 kernels::NormDims dims_of(const benchmark::State& state) {
   return {.rows = static_cast<std::size_t>(state.range(0)),
           .n = static_cast<std::size_t>(state.range(1)),
@@ -49,7 +42,7 @@ void layer_norm_forward(benchmark::State& state) {
   const bench::Tensors tensors = inputs(context, {state.range(0), state.range(1)}, state.range(1), state.range(0));
   bench::measure(state, context, tensors, 0, 8.0 * static_cast<double>(tensors[kX].size()),
                  [&](auto type, bench::Tensors& t) { kLayerForward(context, dims, type, t); });
-  report_elements(state, tensors[kX].size());
+  bench::report_elements(state, static_cast<std::size_t>(tensors[kX].size()));
 }
 
 void layer_norm_backward(benchmark::State& state) {
@@ -64,7 +57,7 @@ void layer_norm_backward(benchmark::State& state) {
                    kernels::layer_norm_backward(context.device(), dims, x, weight, bias, t[kStats].span<double>(), {},
                                                 dy, t[kDx].span<T>(), t[kDweight].span<T>(), t[kDbias].span<T>(), {});
                  });
-  report_elements(state, tensors[kX].size());
+  bench::report_elements(state, static_cast<std::size_t>(tensors[kX].size()));
 }
 
 // Samples of so many positions and channels, in groups; as many groups as channels and one sample are batch norm.
@@ -99,7 +92,7 @@ void channel_norm_relu_forward(benchmark::State& state) {
   const bench::Tensors tensors = channel_inputs(context, dims);
   bench::measure(state, context, tensors, 0, (dims.batch == 1 ? 12.0 : 8.0) * static_cast<double>(tensors[kX].size()),
                  [&](auto type, bench::Tensors& t) { kChannelForward(context, dims, type, t); });
-  report_elements(state, tensors[kX].size());
+  bench::report_elements(state, static_cast<std::size_t>(tensors[kX].size()));
 }
 
 void channel_norm_relu_backward(benchmark::State& state) {
@@ -114,7 +107,7 @@ void channel_norm_relu_backward(benchmark::State& state) {
                    kernels::channel_norm_backward(context.device(), dims, x, weight, bias, t[kStats].span<double>(), {},
                                                   dy, t[kDx].span<T>(), t[kDweight].span<T>(), t[kDbias].span<T>(), {});
                  });
-  report_elements(state, tensors[kX].size());
+  bench::report_elements(state, static_cast<std::size_t>(tensors[kX].size()));
 }
 
 void shapes(benchmark::internal::Benchmark* benchmark) {

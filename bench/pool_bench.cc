@@ -22,13 +22,6 @@ PoolDims dims_of(const benchmark::State& state) {
   return d;
 }
 
-// The time for each of so many elements.
-void per_element(benchmark::State& state, std::size_t elements) {
-  using benchmark::Counter;
-  state.counters["time/element"] =
-      Counter(static_cast<double>(elements), Counter::kIsIterationInvariantRate | Counter::kInvert);
-}
-
 Tensor line(const Context& context, std::size_t size, std::uint64_t seed) {
   return context.uniform({static_cast<std::int64_t>(size)}, -1, 1, seed);
 }
@@ -43,7 +36,7 @@ void max_forward(benchmark::State& state) {
                    kernels::max_pool_forward(context.device(), d, std::span<const T>(t[0].span<T>()), t[1].span<T>(),
                                              std::span(taps));
                  });
-  per_element(state, d.x_size());
+  bench::report_elements(state, d.x_size());
 }
 
 void max_backward(benchmark::State& state) {
@@ -59,7 +52,7 @@ void max_backward(benchmark::State& state) {
                    kernels::max_pool_backward(context.device(), d, std::span<const std::uint8_t>(taps),
                                               std::span<const T>(t[0].span<T>()), t[1].span<T>());
                  });
-  per_element(state, d.x_size());
+  bench::report_elements(state, d.x_size());
 }
 
 void avg(benchmark::State& state, bool forward) {
@@ -73,7 +66,7 @@ void avg(benchmark::State& state, bool forward) {
                    else
                      kernels::avg_pool_backward(context.device(), d, y, x);
                  });
-  per_element(state, d.x_size());
+  bench::report_elements(state, d.x_size());
 }
 
 // Twice the size along the last two axes.
@@ -93,7 +86,7 @@ void upsample(benchmark::State& state, kernels::ResizeKind kind, bool forward) {
                    else
                      kernels::resize_backward(context.device(), d, y, x);
                  });
-  per_element(state, d.y_size());
+  bench::report_elements(state, d.y_size());
 }
 
 void images(benchmark::internal::Benchmark* benchmark) {

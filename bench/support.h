@@ -25,6 +25,13 @@ inline void report(benchmark::State& state, const Context& context, double flops
   state.SetLabel(std::string(target_name(context.target())) + " fp32 threads " + std::to_string(context.threads()));
 }
 
+// The time for each of so many elements.
+inline void report_elements(benchmark::State& state, std::size_t count) {
+  using benchmark::Counter;
+  state.counters["time/element"] =
+      Counter(static_cast<double>(count), Counter::kIsIterationInvariantRate | Counter::kInvert);
+}
+
 // The shortest of several runs, in seconds: on a busy machine, the one that was disturbed least.
 class Shortest {
  public:
