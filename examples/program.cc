@@ -145,8 +145,10 @@ void print_table(const data::Dataset& test, const train::EpochReport& last) {
     std::int64_t other = -1;
     for (std::int64_t p = 0; p < last.test.classes; ++p)
       if (p != c && (other < 0 || last.test.count(c, p) > last.test.count(c, other))) other = p;
-    fmt::print("{:<14}{:>6.1f} %  {} ({})\n", test.classes()[static_cast<std::size_t>(c)], 100 * last.test.recall(c),
-               test.classes()[static_cast<std::size_t>(other)], last.test.count(c, other));
+    fmt::print("{:<14}{:>6.1f} %", test.classes()[static_cast<std::size_t>(c)], 100 * last.test.recall(c));
+    if (last.test.count(c, other) > 0)
+      fmt::print("  {} ({})", test.classes()[static_cast<std::size_t>(other)], last.test.count(c, other));
+    fmt::print("\n");
   }
 }
 
@@ -183,6 +185,9 @@ data::Split load(const Options& options) {
 }
 
 data::Split shorten(data::Split split, const Options& options) {
+  if (options.validate >= split.train.size())
+    throw ArgumentError(
+        fmt::format("--validate {} leaves nothing of {} examples to train on", options.validate, split.train.size()));
   if (options.validate != 0) {
     const std::int64_t kept = split.train.size() - options.validate;
     split = {split.train.take(kept), split.train.slice(kept, split.train.size())};
@@ -219,8 +224,9 @@ int train(Context& context, Sequential& model, const data::Split& data, const Op
     return 0;
   }
   print_table(data.test, last);
-  fmt::print("\n{} accuracy {:.2f} % after {} epochs, {:.1f} s of training, {:.0f} images/s\n",
-             options.validate != 0 ? "held-out" : "test", 100 * last.test.accuracy, last.epoch, last.train_seconds,
+  fmt::print("\n{} accuracy {:.2f} % after {} epoch{}, {:.1f} s of training, {:.0f} images/s\n",
+             options.validate != 0 ? "held-out" : "test", 100 * last.test.accuracy, last.epoch,
+             last.epoch == 1 ? "" : "s", last.train_seconds,
              static_cast<double>(last.epoch * data.train.size()) / last.train_seconds);
   if (!result.history.empty()) fmt::print("history {}\n", result.history);
   if (!result.weights.empty()) fmt::print("weights {}\n", result.weights);
