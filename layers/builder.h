@@ -25,8 +25,7 @@ Summary build_model(Context& context, const LayerRef& model, const Flow& input, 
 struct ParameterOptions {
   std::optional<Fans> fans = std::nullopt;  // nothing: those of its own shape
   FileLayout layout = FileLayout::as_is;
-  Shape flattened =
-      {};  // in.flattened where axis 0 runs along the input's last axis, so that files keep PyTorch's order
+  Shape flattened = {};  // in.flattened where axis 0 runs along the input's last axis: files keep PyTorch's order
 };
 
 // What a layer's build sees:

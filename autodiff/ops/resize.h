@@ -30,8 +30,7 @@ struct InterpolateOptions {
   PerAxis<std::int64_t> size = {};    // of y; or
   PerAxis<double> scale_factor = {};  // floor(in scale_factor) positions
   Interpolation mode = Interpolation::nearest;
-  bool align_corners =
-      false;  // of linear: the first and last positions of x and y lie on each other, not their borders
+  bool align_corners = false;  // of linear: the outermost positions of x and y lie on each other, not their borders
   Location where = std::source_location::current();
 };
 
