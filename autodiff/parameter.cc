@@ -8,8 +8,10 @@
 
 namespace tapestry {
 
+void StateCell::fail_moved() { throw ArgumentError("this parameter or buffer was moved from"); }
+
 Var Parameter::on(const Var& x) const {
-  if (!built()) throw ArgumentError(fmt::format("parameter '{}' has no value yet: build the model first", cell_->name));
+  if (!built()) throw ArgumentError(fmt::format("parameter '{}' has no value yet: build the model first", name()));
   detail::TapeState* tape = x.tape();
   if (tape == nullptr) return x.constant(cell_->value);
   if (tape->generation != x.generation())
@@ -21,6 +23,13 @@ Var Parameter::on(const Var& x) const {
     return x.constant(cell_->value);
   }
   return Var(cell_->value, x.context(), tape, x.generation(), tape->parameter_leaf(cell_));
+}
+
+const Tensor& Buffer::next(const Var& x) const {
+  if (x.tape() != nullptr && x.tape()->generation == x.generation())
+    for (const detail::QueuedBuffer& queued : x.tape()->queue)
+      if (queued.cell == cell_) return queued.next;
+  return value();
 }
 
 void Buffer::update(const Var& x, Tensor next, const Location& where) const {

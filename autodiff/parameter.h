@@ -37,8 +37,8 @@ using ParameterList = std::vector<std::shared_ptr<detail::Cell>>;
 
 class StateCell {
  public:
-  StateCell(const StateCell& other) : cell_(std::make_shared<detail::Cell>(*other.cell_)) {
-    cell_->value = other.cell_->value.clone();
+  StateCell(const StateCell& other) : cell_(other.cell_ ? std::make_shared<detail::Cell>(*other.cell_) : nullptr) {
+    if (cell_) cell_->value = other.cell_->value.clone();
   }
   StateCell(StateCell&& other) noexcept : cell_(std::exchange(other.cell_, nullptr)) {}
   StateCell& operator=(StateCell other) noexcept {
@@ -46,27 +46,35 @@ class StateCell {
     return *this;
   }
 
-  const std::string& name() const { return cell_->name; }
-  const Tensor& value() const { return cell_->value; }
+  // What was moved from is not built; all else that is asked of it is an ArgumentError.
+  bool built() const { return cell_ != nullptr && cell_->value; }
+  const std::string& name() const { return content().name; }
+  const Tensor& value() const { return content().value; }
   // Makes `value` the cell's own tensor (a copy when somebody else holds its memory), whatever was there before.
-  void set(Tensor value) { cell_->value = value.block().unique() ? std::move(value) : value.clone(); }
+  void set(Tensor value) { content().value = value.block().unique() ? std::move(value) : value.clone(); }
   // Overwrites the numbers; ShapeError when shape or type differ.
-  void assign(const Tensor& value) { cell_->value.assign(value); }
-  const Shape& shape() const { return cell_->value.shape(); }
-  bool built() const { return static_cast<bool>(cell_->value); }
+  void assign(const Tensor& value) { content().value.assign(value); }
+  const Shape& shape() const { return content().value.shape(); }
   const std::shared_ptr<detail::Cell>& cell() const { return cell_; }
 
  protected:
   explicit StateCell(bool trainable) : cell_(std::make_shared<detail::Cell>()) { cell_->trainable = trainable; }
+  detail::Cell& content() const {
+    if (!cell_) fail_moved();
+    return *cell_;
+  }
   std::shared_ptr<detail::Cell> cell_;
+
+ private:
+  [[noreturn]] static void fail_moved();
 };
 
 // A trained tensor.
 class Parameter : public StateCell {
  public:
   Parameter() : StateCell(true) {}
-  bool trainable() const { return cell_->trainable; }
-  void freeze(bool frozen = true) { cell_->trainable = !frozen; }
+  bool trainable() const { return content().trainable; }
+  void freeze(bool frozen = true) { content().trainable = !frozen; }
   // The parameter as an input of the computation that `x` belongs to. On a tape it is one leaf however often it is
   // asked for, so that the gradients of all its uses add up; a frozen one is a constant.
   // ArgumentError, which names the parameter, before the model is built.
@@ -77,6 +85,8 @@ class Parameter : public StateCell {
 class Buffer : public StateCell {
  public:
   Buffer() : StateCell(false) {}
+  // What the buffer becomes with the step of x's tape: what was queued last, or its value when nothing was.
+  const Tensor& next(const Var& x) const;
   // Queues `next` as the buffer's value: it is committed when an optimizer takes the gradients, or by tape.commit().
   // Without a tape nothing is queued. ShapeError when the shapes differ.
   void update(const Var& x, Tensor next, const Location& where = {}) const;

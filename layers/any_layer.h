@@ -39,32 +39,32 @@ class AnyLayer {
   template <detail::NewlyHeld L>
   AnyLayer(L&& layer)  // NOLINT: implicit
       : value_(std::make_unique<Held<std::remove_cvref_t<L>>>(std::forward<L>(layer))) {}
-  AnyLayer(const AnyLayer& other) : value_(other.value_->clone()) {}
-  AnyLayer(AnyLayer&&) noexcept = default;
+  AnyLayer(const AnyLayer& other) : value_(other.value_ ? other.value_->clone() : nullptr) {}
+  AnyLayer(AnyLayer&&) noexcept = default;  // what was moved from holds nothing: to use it is an ArgumentError
   AnyLayer& operator=(AnyLayer other) noexcept {
     value_.swap(other.value_);
     return *this;
   }
 
-  Var operator()(const Var& x, Mode mode, const Tail& tail = {}) const { return value_->forward(x, mode, tail); }
+  Var operator()(const Var& x, Mode mode, const Tail& tail = {}) const { return held().forward(x, mode, tail); }
   // See layer.h.
-  bool takes_activation() const { return value_->takes_activation(); }
-  bool takes_residual() const { return value_->takes_residual(); }
-  Activation activation() const { return value_->activation(); }
-  Flow build(Builder& builder, const Flow& in) const { return value_->build(builder, in); }
+  bool takes_activation() const { return held().takes_activation(); }
+  bool takes_residual() const { return held().takes_residual(); }
+  Activation activation() const { return held().activation(); }
+  Flow build(Builder& builder, const Flow& in) const { return held().build(builder, in); }
   // Visits the layer within under `name`; without a name, as itself.
-  void visit(std::string_view name, Visitor& visitor) const { value_->visit(name, visitor); }
-  void visit(Visitor& visitor) const { value_->visit("", visitor); }
-  std::string_view describe() const { return value_->describe(); }
+  void visit(std::string_view name, Visitor& visitor) const { held().visit(name, visitor); }
+  void visit(Visitor& visitor) const { held().visit("", visitor); }
+  std::string_view describe() const { return held().describe(); }
 
   template <Layer L>
   bool holds() const {
-    return value_->type() == typeid(L);
+    return held().type() == typeid(L);
   }
   // The layer itself, or nullptr when it is of another type.
   template <Layer L>
   L* get() const {
-    return holds<L>() ? static_cast<L*>(value_->object()) : nullptr;
+    return holds<L>() ? static_cast<L*>(held().object()) : nullptr;
   }
 
  private:
@@ -90,6 +90,12 @@ class AnyLayer {
    private:
     L layer_;
   };
+
+  LayerValue& held() const {
+    if (!value_) fail_moved();
+    return *value_;
+  }
+  [[noreturn]] static void fail_moved();
 
   std::unique_ptr<LayerValue> value_;
 };

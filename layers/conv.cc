@@ -109,6 +109,7 @@ Cost Conv<Axes>::cost(const Shape& in, const Shape& out) const {
 template <int Axes>
 Var Conv<Axes>::operator()(const Var& x, const Tail& tail) const {
   require_built(weight, kConv[Axes], options.where);
+  if (options.bias) require_built(bias, kConv[Axes], options.where);
   const Fused fused(options.activation, tail);
   const auto call = [&](auto op) {
     return op(x, weight.on(x), options.bias ? bias.on(x) : Var{},
@@ -155,6 +156,7 @@ Cost ConvTranspose<Axes>::cost(const Shape& in, const Shape& out) const {
 template <int Axes>
 Var ConvTranspose<Axes>::operator()(const Var& x, const Tail& tail) const {
   require_built(weight, kConvTranspose[Axes], options.where);
+  if (options.bias) require_built(bias, kConvTranspose[Axes], options.where);
   const Fused fused(options.activation, tail);
   const auto call = [&](auto op) {
     return op(x, weight.on(x), options.bias ? bias.on(x) : Var{},

@@ -29,6 +29,7 @@ Cost Linear::cost(const Shape& in, const Shape& out) const {
 
 Var Linear::operator()(const Var& x) const {
   require_built(weight, "Linear", options.where);
+  if (options.bias) require_built(bias, "Linear", options.where);
   return linear(x, weight.on(x), options.bias ? bias.on(x) : Var{}, options.where);
 }
 

@@ -27,13 +27,13 @@ Sequential::Sequential(const Sequential& other)
 
 Sequential::Sequential(Sequential&& other) noexcept
     : layers_(std::move(other.layers_)),
-      input_(std::move(other.input_)),
+      input_(std::exchange(other.input_, std::nullopt)),
       summary_(std::move(other.summary_)),
       built_(std::exchange(other.built_, false)) {}
 
 Sequential& Sequential::operator=(Sequential&& other) noexcept {
   layers_ = std::move(other.layers_);
-  input_ = std::move(other.input_);
+  input_ = std::exchange(other.input_, std::nullopt);
   summary_ = std::move(other.summary_);
   built_ = std::exchange(other.built_, false);
   return *this;

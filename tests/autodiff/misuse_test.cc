@@ -95,6 +95,24 @@ TEST_CASE("misuse: a parameter is refused on a spent tape, and when it was repla
   REQUIRE_THROWS_WITH(replaced.on(x), contains("0.weight") && contains("replaced"));
 }
 
+TEST_CASE("misuse: a parameter that was moved from is refused, and its copies are as empty") {
+  Context context{{.threads = 1}};
+  Parameter from = parameter(context.full({2}, 1));
+  const Parameter to = std::move(from);
+  const Parameter copy = from;
+  REQUIRE_FALSE((from.built() || copy.built()));
+  REQUIRE_THROWS_WITH(copy.on(context.input(context.zeros({2}))), contains("was moved from"));
+  REQUIRE_THROWS_AS(from.name(), ArgumentError);
+  REQUIRE_THROWS_AS(from.value(), ArgumentError);
+  REQUIRE_THROWS_AS(from.shape(), ArgumentError);
+  REQUIRE_THROWS_AS(from.set(context.zeros({2})), ArgumentError);
+  REQUIRE_THROWS_AS(from.assign(context.zeros({2})), ArgumentError);
+  REQUIRE_THROWS_AS(from.freeze(), ArgumentError);
+  REQUIRE_THROWS_AS(from.trainable(), ArgumentError);
+  from = to;
+  REQUIRE(from.value().span<float>()[1] == 1);
+}
+
 TEST_CASE("misuse: a buffer is not queued for a tape that is gone") {
   Context context{{.threads = 1}};
   Buffer buffer;

@@ -6,6 +6,7 @@
 #include "kernels/error.h"
 #include "layers/activation.h"
 #include "layers/linear.h"
+#include "layers/norm_batch.h"
 #include "layers/reshape.h"
 #include "layers/residual.h"
 #include "tests/catch.h"
@@ -198,6 +199,36 @@ TEST_CASE("sequential: a built model grows by a layer without parameters, and a 
   REQUIRE(moved.built());
   REQUIRE_FALSE(model.built());
   REQUIRE_THROWS_AS(model(context.input(context.zeros({1, 2})), Mode::eval), ArgumentError);
+}
+
+TEST_CASE("sequential: layers that were moved from are refused wherever they are used, and may be assigned to") {
+  Context context{{.threads = 1}};
+  const Var x = context.input(context.zeros({4, 2}));
+  Residual residual{Linear{{.out = 2}}};
+  build(context, residual, Shape{2});
+  const Residual taken = std::move(residual);
+  const Residual copy = residual;
+  REQUIRE_THROWS_WITH(copy(x, Mode::train), contains("this layer was moved from"));
+  REQUIRE_THROWS_AS(parameters(residual), ArgumentError);
+  REQUIRE_THROWS_AS((Input{2} >> copy >> Relu{}).build(context), ArgumentError);
+  residual = taken;
+  REQUIRE(residual(x, Mode::train).shape() == Shape{4, 2});
+
+  Sequential model = Input{2} >> Linear{{.out = 2}} >> BatchNorm1d{} >> Relu{};
+  model.build(context);
+  Sequential part = model;
+  const Buffer variance = std::move(part.get<BatchNorm1d>(1).running_var);
+  REQUIRE_THROWS_WITH(part(x, Mode::train), contains("running_var holds nothing"));
+  const Parameter bias = std::move(part.get<Linear>(0).bias);
+  REQUIRE_THROWS_WITH(part(x, Mode::train), contains("Linear: the layer was moved from"));
+  const AnyLayer first = std::move(model[0]);
+  REQUIRE_THROWS_AS(model(x, Mode::train), ArgumentError);
+  REQUIRE_THROWS_AS(model[0].describe(), ArgumentError);
+
+  const Sequential whole = std::move(part);
+  part.append(Linear{{.out = 5}});
+  part.build(context, {3});
+  REQUIRE(part(context.input(context.zeros({1, 3})), Mode::train).shape() == Shape{1, 5});
 }
 
 TEST_CASE("sequential: a model that outlived its context still names its layer in errors") {
