@@ -75,8 +75,9 @@ struct BatchNormOptions {
 // y = (x - mean) / sqrt(var + epsilon) * weight + bias for x [N, ..., C]: in training with mean and biased variance of
 // each channel over the batch, otherwise with running_mean and running_var, which are constants then (Ioffe and Szegedy
 // 2015). weight and bias [C], either may hold nothing. In training on a tape, running = (1 - momentum) running +
-// momentum new is queued, and committed with the step. Saves what group_norm saves. ShapeError when shapes do not fit
-// or a batch has one value a channel, ArgumentError for other bad options.
+// momentum new is queued, and committed with the step; several uses on one tape follow each other. Saves what
+// group_norm saves. ShapeError when shapes do not fit or a batch has one value a channel, ArgumentError for other bad
+// options.
 Var batch_norm(const Var& x, const Var& weight, const Var& bias, const BatchNormOptions& options = {});
 Var batch_norm(const Var& x, const BatchNormOptions& options = {});
 

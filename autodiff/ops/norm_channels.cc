@@ -72,6 +72,11 @@ void check_buffer(const char* name, const Buffer& buffer, const Var& x, const Sh
         fmt::format("{} must be {}; it is {}", name, dtype_name(dtype), dtype_name(buffer.value().dtype())));
 }
 
+// How many batches there were before this one.
+std::int64_t tracked(const BatchNormOptions& o, const Var& x) {
+  return o.num_batches_tracked->next(x).span<std::int64_t>()[0];
+}
+
 void check_running(const BatchNormOptions& o, const Var& x, std::size_t values) {
   const Shape channels{x.shape()[-1]};
   if ((o.running_mean == nullptr) != (o.running_var == nullptr))
@@ -91,6 +96,10 @@ void check_running(const BatchNormOptions& o, const Var& x, std::size_t values) 
   }
   if (o.num_batches_tracked != nullptr)
     check_buffer("num_batches_tracked", *o.num_batches_tracked, x, {}, DType::int64, o.where);
+  constexpr std::int64_t kMost = std::int64_t{1} << 53;  // to which a double counts
+  if (o.training && o.num_batches_tracked != nullptr && (tracked(o, x) < 0 || tracked(o, x) >= kMost))
+    fail<ArgumentError>(o.where, "batch_norm",
+                        fmt::format("num_batches_tracked must be in [0, 2^53); it is {}", tracked(o, x)));
 }
 
 // Queues (1 - momentum) running + momentum new; `values` is how many a channel has in this batch.
@@ -98,7 +107,7 @@ void queue_running(const BatchNormOptions& o, const Var& x, std::span<const doub
   if (x.tape() == nullptr || o.running_mean == nullptr) return;
   std::int64_t batches = 1;
   if (o.num_batches_tracked != nullptr) {
-    batches += std::as_const(o.num_batches_tracked->value()).span<std::int64_t>()[0];
+    batches += tracked(o, x);
     Tensor next = o.num_batches_tracked->value().like();
     next.span<std::int64_t>()[0] = batches;
     o.num_batches_tracked->update(x, next, o.where);
@@ -107,7 +116,7 @@ void queue_running(const BatchNormOptions& o, const Var& x, std::span<const doub
   const double correction = o.running_variance == RunningVariance::unbiased ? values / (values - 1) : 1;
   Tensor mean = o.running_mean->value().like(), var = mean.like();
   visit_floating("batch_norm", x.dtype(), [&]<class T>(T) {
-    const auto old_mean = o.running_mean->value().span<T>(), old_var = o.running_var->value().span<T>();
+    const auto old_mean = o.running_mean->next(x).span<T>(), old_var = o.running_var->next(x).span<T>();
     const auto next_mean = mean.span<T>(), next_var = var.span<T>();
     for (std::size_t c = 0; c < next_mean.size(); ++c) {
       const auto mix = [&](T old, double now) {
@@ -170,6 +179,9 @@ Var batch_norm(const Var& x, const Var& weight, const Var& bias, const BatchNorm
     visit_floating("batch_norm", x.dtype(), [&]<class T>(T) {
       const auto mean = options.running_mean->value().span<T>(), var = options.running_var->value().span<T>();
       for (std::size_t c = 0; c < dims.channels; ++c) {
+        if (var[c] < 0)
+          fail<ArgumentError>(options.where, "batch_norm",
+                              fmt::format("running_var must not be negative; channel {} has {}", c, var[c]));
         stats.span<double>()[2 * c] = static_cast<double>(mean[c]);
         stats.span<double>()[2 * c + 1] = static_cast<double>(var[c]);
       }

@@ -1,6 +1,7 @@
 // Batch norm's running statistics, PyTorch's numbers, refusals and bits at any number of threads.
 #include <array>
 #include <cmath>
+#include <limits>
 
 #include "autodiff/gradcheck.h"
 #include "autodiff/ops/norm.h"
@@ -86,6 +87,35 @@ TEST_CASE("batch_norm: a biased running variance, and the average of all batches
   require_numbers(average.mean.value(), {2, 40});
   require_numbers(average.var.value(), {2, (450 + 0 + 450) / 3.0});
   require_numbers(kept.mean.value(), {0, 0});
+  REQUIRE(average.batches.value().item() == 3);
+}
+
+TEST_CASE("batch_norm: several uses on one tape change the running statistics one after the other") {
+  Context context{{.threads = 1}};
+  const Running together(context), apart(context), average(context);
+  const auto x = [&](int use) {
+    Tensor tensor = two_by_two(context);
+    tensor.span<float>()[0] += static_cast<float>(8 * use);
+    return tensor;
+  };
+  {
+    Tape tape{context};
+    for (int use = 0; use < 3; ++use) {
+      batch_norm(tape.input(x(use)), together.options({.momentum = 0.25}));
+      batch_norm(tape.input(x(use)), average.options({.momentum = std::nullopt}));
+    }
+    REQUIRE((together.untouched() && average.untouched()));
+    tape.commit();
+  }
+  for (int use = 0; use < 3; ++use) {
+    Tape tape{context};
+    batch_norm(tape.input(x(use)), apart.options({.momentum = 0.25}));
+    tape.commit();
+  }
+  REQUIRE(std::ranges::equal(together.mean.value().span<float>(), apart.mean.value().span<float>()));
+  REQUIRE(std::ranges::equal(together.var.value().span<float>(), apart.var.value().span<float>()));
+  REQUIRE(together.batches.value().item() == 3);
+  require_numbers(average.mean.value(), {6, 25});
   REQUIRE(average.batches.value().item() == 3);
 }
 
@@ -237,6 +267,17 @@ TEST_CASE("batch_norm: bad options, shapes and types are refused by name") {
       contains("needs num_batches_tracked"));
   REQUIRE_THROWS_WITH(batch_norm(x, longer.options()), contains("running_mean must be [2] for x [2, 2]; it is [3]"));
   REQUIRE_THROWS_WITH(batch_norm(x, wide.options()), contains("running_mean must be float32; it is float64"));
+  for (std::int64_t count : {std::int64_t{-1}, std::numeric_limits<std::int64_t>::max()}) {
+    const Running damaged(context);
+    damaged.batches.cell()->value.span<std::int64_t>()[0] = count;
+    REQUIRE_THROWS_WITH(batch_norm(x, damaged.options({.momentum = std::nullopt})),
+                        contains("num_batches_tracked must be in [0, 2^53); it is"));
+    REQUIRE(batch_norm(x, damaged.options({.training = false})).shape() == x.shape());
+  }
+  const Running negative(context);
+  negative.var.cell()->value.span<float>()[1] = -0.5f;
+  REQUIRE_THROWS_WITH(batch_norm(x, negative.options({.training = false})),
+                      contains("running_var must not be negative; channel 1 has -0.5"));
   const Buffer empty;
   REQUIRE_THROWS_WITH(batch_norm(x, {.running_mean = &empty, .running_var = &empty}), contains("holds nothing"));
   REQUIRE(running.untouched());
