@@ -19,7 +19,7 @@ void max_pool_forward(const Device&, const PoolDims&, std::span<const float> x, 
 template <class Index>
 void max_pool_forward(const Device&, const PoolDims& dims, std::span<const double> x, std::span<double> y,
                       std::span<Index> argmax) {
-  reference::max_pool_forward(dims, x, y, argmax);
+  if (!y.empty()) reference::max_pool_forward(dims, x, y, argmax);
 }
 
 // dx[n, q, c] = the sum of dy[n, p, c] over the windows p whose largest element is q's; every element is written once.
@@ -29,17 +29,17 @@ void max_pool_backward(const Device&, const PoolDims&, std::span<const Index> ar
 template <class Index>
 void max_pool_backward(const Device&, const PoolDims& dims, std::span<const Index> argmax, std::span<const double> dy,
                        std::span<double> dx) {
-  reference::max_pool_backward(dims, argmax, dy, dx);
+  if (!dx.empty()) reference::max_pool_backward(dims, argmax, dy, dx);
 }
 
 // y[n, p, c] = the sum of x over window p, divided by what `count_include_pad` and `divisor` say.
 void avg_pool_forward(const Device&, const PoolDims&, std::span<const float> x, std::span<float> y);
 inline void avg_pool_forward(const Device&, const PoolDims& dims, std::span<const double> x, std::span<double> y) {
-  reference::avg_pool_forward(dims, x, y);
+  if (!y.empty()) reference::avg_pool_forward(dims, x, y);
 }
 void avg_pool_backward(const Device&, const PoolDims&, std::span<const float> dy, std::span<float> dx);
 inline void avg_pool_backward(const Device&, const PoolDims& dims, std::span<const double> dy, std::span<double> dx) {
-  reference::avg_pool_backward(dims, dy, dx);
+  if (!dx.empty()) reference::avg_pool_backward(dims, dy, dx);
 }
 
 }  // namespace tapestry::kernels

@@ -12,13 +12,13 @@ namespace tapestry::kernels {
 // of x is empty unless y is; reflect and circular paddings are shorter than x, or as long for circular.
 void resize_forward(const Device&, const ResizeDims&, std::span<const float> x, std::span<float> y);
 inline void resize_forward(const Device&, const ResizeDims& dims, std::span<const double> x, std::span<double> y) {
-  reference::resize_forward(dims, x, y);
+  if (!y.empty()) reference::resize_forward(dims, x, y);
 }
 
 // dx[n, q, c] = the sum of weight dy[n, p, c] over the positions p that read q; every element is written once.
 void resize_backward(const Device&, const ResizeDims&, std::span<const float> dy, std::span<float> dx);
 inline void resize_backward(const Device&, const ResizeDims& dims, std::span<const double> dy, std::span<double> dx) {
-  reference::resize_backward(dims, dy, dx);
+  if (!dx.empty()) reference::resize_backward(dims, dy, dx);
 }
 
 }  // namespace tapestry::kernels

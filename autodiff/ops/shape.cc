@@ -199,7 +199,11 @@ Shape padded_shape(const Shape& shape, const PadOptions& options) {
       check_repeating(shape, axis, std::max(before, after), options.mode, options.where);
     result.add(before + shape[axis] + after);
   }
-  return result.shape();
+  try {
+    return result.shape();
+  } catch (const ShapeError& error) {
+    fail<ShapeError>(options.where, "pad", fmt::format("{} becomes too large: {}", to_string(shape), error.what()));
+  }
 }
 
 Var pad(const Var& x, PadOptions options) {

@@ -152,6 +152,18 @@ TEST_CASE("pooling: shapes, and numbers of worked examples") {
   CHECK(global_max_pool(volume, {.keepdim = true}).shape() == Shape{2, 1, 1, 1, 3});
 }
 
+TEST_CASE("pooling: images without channels cost nothing, however large") {
+  Context context{{.threads = 1}};
+  for (DType dtype : {DType::float32, DType::float64}) {
+    Tape tape{context};
+    const Var x = tape.variable(context.zeros({1, std::int64_t{1} << 22, std::int64_t{1} << 22, 0}, dtype));
+    const Var y = avg_pool2d(max_pool2d(x, {.kernel = 2}), {.kernel = 2});
+    const Var z = adaptive_avg_pool2d(adaptive_max_pool2d(y, {.output_size = 1 << 19}), {.output_size = 0});
+    REQUIRE(z.shape() == Shape{1, 1 << 19, 1 << 19, 0});
+    REQUIRE(tape.backward(z, z.value())[x].shape() == x.shape());
+  }
+}
+
 TEST_CASE("pooling: results are the same bits at any number of threads") {
   Context one{{.threads = 1}};
   const Tensor x = one.normal({9, 33, 31, 37}, 0, 1, 1);

@@ -121,6 +121,16 @@ TEST_CASE("interpolate: errors name the rule and the numbers") {
   REQUIRE_THROWS_AS((PerAxis<double>{1, 2, 3, 4}), ShapeError);
 }
 
+TEST_CASE("interpolate and pad: images without channels cost nothing, however large") {
+  Context context{{.threads = 1}};
+  for (DType dtype : {DType::float32, DType::float64}) {
+    Tape tape{context};
+    const Var x = tape.variable(context.zeros({1, std::int64_t{1} << 22, std::int64_t{1} << 22, 0}, dtype));
+    const Var y = pad(interpolate(x, {.scale_factor = 1.5}), {.before = {0, 1, 1, 0}, .mode = PadMode::replicate});
+    REQUIRE(tape.backward(y, y.value())[x].shape() == x.shape());
+  }
+}
+
 TEST_CASE("pad: gradients of the modes that repeat what lies inside") {
   for (PadMode mode : {PadMode::reflect, PadMode::replicate, PadMode::circular}) {
     check_all([&](const Var& x) { return pad(x, frame(x, 2, 0, mode)); });
@@ -144,6 +154,8 @@ TEST_CASE("pad: what each mode repeats, and what it refuses") {
   REQUIRE_THROWS_WITH(padded(0, 3, PadMode::reflect),
                       contains("pad: axis 1 of [1, 3, 1] is too short to be repeated 3 times"));
   REQUIRE_THROWS_AS(padded(4, 0, PadMode::circular), ShapeError);
+  REQUIRE_THROWS_WITH(padded(std::int64_t{1} << 46, 0, PadMode::replicate),
+                      contains("pad: [1, 3, 1] becomes too large"));
   REQUIRE_THROWS_WITH(pad(x, {.before = {1, 0, 0}, .mode = PadMode::replicate}),
                       contains("pad: this mode pads spatial axes alone, not axis 0"));
   REQUIRE_THROWS_AS(pad(x, {.before = {0, 0, 1}, .mode = PadMode::replicate}), ShapeError);
