@@ -15,9 +15,9 @@
 
 // The gradient is a product x^T dy for each tap, whose tiles read both matrices where they are. What a tap would find
 // in the padding is left out of its runs of pixels; with few channels, where a tile spans taps, x is copied with its
-// padding first; with few outputs, a tile spans the taps of a row of the kernel. Sums are made of
-// those over blocks of pixels (256 at most), and these of chunks that are merged in order, so that the error of a long
-// sum stays near that of a short one.
+// padding first; with few outputs, a tile spans the taps of a row of the kernel. Sums are made of those over blocks of
+// pixels (256 at most), and these of chunks that are merged in order, so that the error of a long sum stays near that
+// of a short one.
 
 HWY_BEFORE_NAMESPACE();
 namespace tapestry::kernels::HWY_NAMESPACE {

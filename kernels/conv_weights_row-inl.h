@@ -30,7 +30,7 @@ struct RowRun {
 
 // dweight[tap, channel, columns] (+)= the sum over the pixels of all runs of x[pixel + tap, channel] dy[pixel,
 // columns].
-struct RowTileArgs {
+struct WeightRowTileArgs {
   const RowRun* runs;
   std::size_t run_count;
   std::size_t stride_x;  // from pixel to pixel
@@ -44,7 +44,7 @@ struct RowTileArgs {
 
 // Inside a run all taps share the x of a position; near its ends, where some of them leave the run, each reads its own.
 template <std::size_t kTaps, std::size_t kChannels>
-void RowTile(const RowTileArgs& t) {
+void WeightRowTile(const WeightRowTileArgs& t) {
   V acc[kChannels][kTaps];
 #pragma GCC unroll 16
   for (std::size_t c = 0; c < kChannels; ++c)
@@ -95,16 +95,16 @@ constexpr std::size_t MostChannels(std::size_t taps) { return ((HWY_TARGET == HW
 // The most taps of a row; with 16 registers, 5 would leave room for too few channels.
 constexpr std::size_t kRowTaps = HWY_TARGET == HWY_AVX3 ? 5 : 3;
 
-using RowTileFunction = void (*)(const RowTileArgs&);
+using WeightRowTileFunction = void (*)(const WeightRowTileArgs&);
 
 template <std::size_t kTaps, std::size_t... C>
-constexpr std::array<RowTileFunction, sizeof...(C)> RowTiles(std::index_sequence<C...>) {
-  return {RowTile<kTaps, C + 1>...};
+constexpr std::array<WeightRowTileFunction, sizeof...(C)> WeightRowTiles(std::index_sequence<C...>) {
+  return {WeightRowTile<kTaps, C + 1>...};
 }
 
-inline RowTileFunction RowTileFor(std::size_t taps, std::size_t channels) {
-  static constexpr std::array of3 = RowTiles<3>(std::make_index_sequence<MostChannels(3)>{});
-  static constexpr std::array most = RowTiles<kRowTaps>(std::make_index_sequence<MostChannels(kRowTaps)>{});
+inline WeightRowTileFunction WeightRowTileFor(std::size_t taps, std::size_t channels) {
+  static constexpr std::array of3 = WeightRowTiles<3>(std::make_index_sequence<MostChannels(3)>{});
+  static constexpr std::array most = WeightRowTiles<kRowTaps>(std::make_index_sequence<MostChannels(kRowTaps)>{});
   return taps == 3 ? of3[channels - 1] : most[channels - 1];
 }
 
@@ -130,17 +130,17 @@ void RowWeightsOfTask(const WeightsInputs& in, const WeightsTask& task, bool add
     const std::size_t end = std::min(begin + in.plan.block, task.pixel_end);
     FetchAhead ahead = FetchAfter(in, task, end, visits);
     for (std::size_t group = task.panel; group < task.panel_end; ++group) {
-      RowTileArgs t{.runs = runs,
-                    .run_count = 0,
-                    .stride_x = d.in_channels,
-                    .dy = in.dy + begin * d.out_channels + group * columns,
-                    .stride_dy = d.out_channels,
-                    .add = add || begin != task.pixel,
-                    .dweight = nullptr,
-                    .stride_tap = inputs * d.out_channels,
-                    .stride_channel = d.out_channels,
-                    .columns = columns,
-                    .ahead = {}};
+      WeightRowTileArgs t{.runs = runs,
+                          .run_count = 0,
+                          .stride_x = d.in_channels,
+                          .dy = in.dy + begin * d.out_channels + group * columns,
+                          .stride_dy = d.out_channels,
+                          .add = add || begin != task.pixel,
+                          .dweight = nullptr,
+                          .stride_tap = inputs * d.out_channels,
+                          .stride_channel = d.out_channels,
+                          .columns = columns,
+                          .ahead = {}};
       if (columns != lanes) {
         PackB(t.dy, d.out_channels, false, end - begin, columns, lanes, packed);
         t.dy = packed;
@@ -153,7 +153,7 @@ void RowWeightsOfTask(const WeightsInputs& in, const WeightsTask& task, bool add
           const std::size_t channel = inputs * tile / tiles, channels = inputs * (tile + 1) / tiles - channel;
           t.dweight = dweight + (row * d.kernel[2] * inputs + channel) * d.out_channels + group * columns;
           t.ahead = ahead.next();
-          RowTileFor(d.kernel[2], channels)(t);
+          WeightRowTileFor(d.kernel[2], channels)(t);
           for (std::size_t i = 0; i < t.run_count; ++i) runs[i].x += channels;
         }
       }

@@ -19,25 +19,6 @@ namespace {
 Conv2d same_conv2d(std::int64_t out) { return Conv2d{{.out = out, .kernel = 3, .padding = 1, .bias = false}}; }
 Conv3d same_conv3d(std::int64_t out) { return Conv3d{{.out = out, .kernel = 3, .padding = 1, .bias = false}}; }
 
-// y = relu(x + m(b(relu(n(a(x)))))), under the names of PyTorch's side.
-template <class Norm>
-struct Res {
-  Conv2d a, b;
-  Norm n, m;
-
-  Res(std::int64_t channels, const Norm& norm) : a(same_conv2d(channels)), b(a), n(norm), m(norm) {}
-  void visit(Visitor& v) {
-    v("a", a);
-    v("n", n);
-    v("b", b);
-    v("m", m);
-  }
-  Var operator()(const Var& x, Mode mode) {
-    const Var inner = apply(n, a(x), mode, {.activation = Activation::relu});
-    return apply(m, b(inner), mode, {.activation = Activation::relu, .residual = x});
-  }
-};
-
 NamedModel mlp() {
   return {.model = Input{28, 28, 1} >> Flatten{} >> Linear{{.out = 256}} >> Relu{} >> Linear{{.out = 10}},
           .input = {28, 28, 1},
@@ -71,9 +52,10 @@ NamedModel mnist_bn() {
 template <class Norm>
 NamedModel resnet9(const Norm& norm) {
   return {.model = Input{32, 32, 3} >> same_conv2d(64) >> norm >> Relu{} >> same_conv2d(128) >> norm >> Relu{} >>
-                   MaxPool2d{2} >> Res<Norm>(128, norm) >> same_conv2d(256) >> norm >> Relu{} >> MaxPool2d{2} >>
-                   same_conv2d(256) >> norm >> Relu{} >> MaxPool2d{2} >> Res<Norm>(256, norm) >> AdaptiveMaxPool2d{1} >>
-                   Flatten{} >> Linear{{.out = 10}},
+                   MaxPool2d{2} >> ResNetBlock<Norm>{same_conv2d(128), same_conv2d(128), norm, norm} >>
+                   same_conv2d(256) >> norm >> Relu{} >> MaxPool2d{2} >> same_conv2d(256) >> norm >> Relu{} >>
+                   MaxPool2d{2} >> ResNetBlock<Norm>{same_conv2d(256), same_conv2d(256), norm, norm} >>
+                   AdaptiveMaxPool2d{1} >> Flatten{} >> Linear{{.out = 10}},
           .input = {32, 32, 3},
           .batch = 64};
 }

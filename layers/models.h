@@ -4,9 +4,28 @@
 #include <span>
 #include <string_view>
 
+#include "layers/conv.h"
 #include "layers/sequential.h"
 
 namespace tapestry {
+
+// y = relu(x + m(b(relu(n(a(x)))))): two convolutions that keep the shape, each with a norm (He et al. 2016).
+template <class Norm>
+struct ResNetBlock {
+  Conv2d a, b;
+  Norm n, m;
+
+  void visit(Visitor& v) {
+    v("a", a);
+    v("n", n);
+    v("b", b);
+    v("m", m);
+  }
+  Var operator()(const Var& x, Mode mode) {
+    const Var inner = apply(n, a(x), mode, {.activation = Activation::relu});
+    return apply(m, b(inner), mode, {.activation = Activation::relu, .residual = x});
+  }
+};
 
 // A benchmark model, not yet built, and the batch with which it is timed.
 struct NamedModel {

@@ -60,7 +60,7 @@ class Loop {
       try {
         save_weights();
       } catch (const std::exception& lost) {
-        progress_.line(fmt::format("the weights could not be saved: {}", lost.what()).c_str());
+        context_.warn(fmt::format("fit: the weights could not be saved: {}", lost.what()));
       }
       throw;
     }

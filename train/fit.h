@@ -70,7 +70,8 @@ FitResult fit(Context& context, const Learner& learner, const data::Dataset& tra
 // evaluates it on `test` after each epoch. The result depends on the context's seed alone, not on its threads.
 // Before the first step: ArgumentError for options outside their rule, EnvironmentError for paths that cannot be
 // written or that are one file. NumericError at the first loss or gradient that is not finite, with the step and the op
-// where it arose; the model is as it was before that step. However the run ends, the weights are saved.
+// where it arose; the model is as it was before that step. However the run ends, the weights are saved; a run that
+// failed already warns where they cannot be.
 template <Layer M, class Optimizer>
 requires requires(Optimizer& optimizer, Gradients& gradients) {
   optimizer.step(gradients);

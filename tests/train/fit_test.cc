@@ -214,7 +214,8 @@ TEST_CASE("fit: paths that cannot be written are told before the first step") {
 }
 
 TEST_CASE("fit: what was learnt is saved, whatever ends the run") {
-  Context context{{.threads = 1}};
+  std::string warning;
+  Context context{{.threads = 1, .warn = [&](std::string_view message) { warning = message; }}};
   const data::Dataset train = points(500, 1), test = points(100, 2);
   const TempDir dir;
   Sequential model = model_for(context);
@@ -230,7 +231,9 @@ TEST_CASE("fit: what was learnt is saved, whatever ends the run") {
     std::filesystem::remove_all(dir.path());
     throw std::runtime_error("nowhere to save");
   };
+  REQUIRE(warning.empty());
   REQUIRE_THROWS_WITH(train::fit(context, model, train, test, options), "nowhere to save");
+  REQUIRE_THAT(warning, contains("fit: the weights could not be saved: ") && contains(options.weights));
 }
 
 TEST_CASE("fit: refusals") {

@@ -8,6 +8,7 @@
 #include "layers/activation.h"
 #include "layers/conv.h"
 #include "layers/linear.h"
+#include "layers/models.h"
 #include "layers/norm.h"
 #include "layers/norm_batch.h"
 #include "layers/pool.h"
@@ -61,29 +62,12 @@ Golden mnist_bn() {
 Conv2d same(std::int64_t out) { return Conv2d{{.out = out, .kernel = 3, .padding = 1, .bias = false}}; }
 
 template <class Norm>
-struct Res {
-  Conv2d a, b;
-  Norm n, m;
-
-  Res(std::int64_t channels, const Norm& norm) : a(same(channels)), b(same(channels)), n(norm), m(norm) {}
-  void visit(Visitor& v) {
-    v("a", a);
-    v("n", n);
-    v("b", b);
-    v("m", m);
-  }
-  Var operator()(const Var& x, Mode mode) {
-    const Var inner = apply(n, a(x), mode, {.activation = Activation::relu});
-    return apply(m, b(inner), mode, {.activation = Activation::relu, .residual = x});
-  }
-};
-
-template <class Norm>
 Golden resnet9(const char* name, const Norm& norm) {
   return {name,
           Input{16, 8, 3} >> same(4) >> norm >> Relu{} >> same(4) >> norm >> Relu{} >> MaxPool2d{2} >>
-              Res<Norm>(4, norm) >> same(6) >> norm >> Relu{} >> MaxPool2d{2} >> same(6) >> norm >> Relu{} >>
-              MaxPool2d{2} >> Res<Norm>(6, norm) >> AdaptiveMaxPool2d{1} >> Flatten{} >> Linear{{.out = 5}},
+              ResNetBlock<Norm>{same(4), same(4), norm, norm} >> same(6) >> norm >> Relu{} >> MaxPool2d{2} >> same(6) >>
+              norm >> Relu{} >> MaxPool2d{2} >> ResNetBlock<Norm>{same(6), same(6), norm, norm} >>
+              AdaptiveMaxPool2d{1} >> Flatten{} >> Linear{{.out = 5}},
           0.01};
 }
 
