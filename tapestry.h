@@ -51,3 +51,4 @@
 #include "optim/schedule.h"
 #include "optim/sgd.h"
 #include "train/fit.h"
+#include "train/plot.h"
