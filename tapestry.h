@@ -24,6 +24,7 @@
 #include "autodiff/ops/softmax.h"
 #include "autodiff/ops/window.h"
 #include "autodiff/record.h"
+#include "autodiff/replicas.h"
 #include "autodiff/tape.h"
 #include "autodiff/version.h"
 #include "data/find.h"

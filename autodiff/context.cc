@@ -53,6 +53,7 @@ ContextState::ContextState(ContextOptions given)
       pool(options.threads == 0 ? default_threads() : options.threads),
       device{pool, arena, options.target ? parse_target(target_name(*options.target)) : active_target(),
              options.precision, nullptr} {
+  check_replica_axes(options.replicas);
   device.unit = &kernels::matrix_unit(device.target, device.precision);
 }
 

@@ -9,8 +9,10 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "autodiff/location.h"
+#include "autodiff/replicas.h"
 #include "autodiff/tensor.h"
 #include "kernels/device.h"
 #include "kernels/random.h"
@@ -34,6 +36,7 @@ struct ContextOptions {
   std::optional<Target> target = std::nullopt;             // nothing: $TAPESTRY_TARGET, else the best one
   std::function<void(std::string_view)> warn = nullptr;    // what a user should know; nothing: a line on stderr
   std::function<void(const TraceEvent&)> trace = nullptr;  // called for each op of a tape
+  std::vector<ReplicaAxis> replicas = {};                  // the axes of replicas on which this context is one
 };
 
 namespace detail {

@@ -13,6 +13,17 @@ namespace tapestry::detail {
 
 struct TapeState;
 
+// What names and groups of replica axes mean in one context: the mean along each axis, one after the other.
+struct ReplicaPart {
+  struct Step {
+    const ReplicaAxis* axis;
+    std::vector<int> members;
+  };
+  ReplicaAxes asked;
+  std::vector<Step> steps;
+  int count;  // replicas in the part
+};
+
 struct ContextState {
   explicit ContextState(ContextOptions options);
   ~ContextState();
@@ -28,6 +39,7 @@ struct ContextState {
   std::shared_ptr<std::unordered_set<std::string>> names = std::make_shared<std::unordered_set<std::string>>();
   std::vector<std::unique_ptr<TapeState>> tapes;  // all tapes ever made; a Var may look at one that has ended
   std::vector<TapeState*> idle_tapes;
+  std::vector<std::unique_ptr<ReplicaPart>> replica_parts;  // all that ops have asked for; tapes point at them
 };
 
 }  // namespace tapestry::detail
