@@ -152,6 +152,13 @@ struct ChannelNormDims {
   std::size_t group_size() const { return channels / groups; }
 };
 
+// Rows of n numbers; each is divided by (k + scale * the squares from `before` places before it to `after`
+// behind)^beta.
+struct LocalResponseDims {
+  std::size_t n = 1, before = 0, after = 0;  // both below n
+  double scale = 1e-4, beta = 0.75, k = 1;
+};
+
 // A loss of pairs (x, target); delta is Huber's.
 enum class PointwiseLossKind { mse, l1, huber, bce_with_logits, kl_div, kl_div_log };
 struct PointwiseLossDims {

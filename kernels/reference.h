@@ -6,6 +6,7 @@
 #include "kernels/reference/dropout.h"
 #include "kernels/reference/elementwise.h"
 #include "kernels/reference/extreme.h"
+#include "kernels/reference/local_response.h"
 #include "kernels/reference/loss.h"
 #include "kernels/reference/matmul.h"
 #include "kernels/reference/norm.h"
