@@ -55,3 +55,4 @@
 #include "optim/sgd.h"
 #include "train/fit.h"
 #include "train/plot.h"
+#include "train/replicas.h"
