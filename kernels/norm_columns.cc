@@ -89,6 +89,12 @@ HWY_INLINE V Passed(const NormPiece& piece, const NormColumns& columns, V t, std
     return PositivePart(d, load(d, piece.y + i, lanes), g);
 }
 
+template <NormMask kMask, class Lanes>
+HWY_INLINE V FromUsual(const NormColumns& columns, V g, std::size_t j, Lanes lanes) {
+  if constexpr (kMask == NormMask::none) return hn::Sub(g, load(D(), columns.usual + j, lanes));
+  return g;
+}
+
 template <NormMask kMask, bool kResidual>
 HWY_INLINE void Products(const NormPiece& piece, const NormColumns& columns, const NormSums& to) {
   const D d;
@@ -96,7 +102,7 @@ HWY_INLINE void Products(const NormPiece& piece, const NormColumns& columns, con
     const auto t = hn::Sub(load(d, piece.x + i, lanes), load(d, columns.center + j, lanes));
     const auto g = Passed<kMask>(piece, columns, t, i, j, lanes);
     sums[0] = hn::MulAdd(g, t, sums[0]);
-    sums[1] = hn::Add(sums[1], g);
+    sums[1] = hn::Add(sums[1], FromUsual<kMask>(columns, g, j, lanes));
     if constexpr (kResidual) store(g, d, piece.dresidual + i, lanes);
   });
 }
@@ -132,7 +138,8 @@ void GradientColumns(const NormPiece& piece, NormMask mask, const NormColumns& c
   WithMask(mask, [&](auto constant) HWY_ATTR {
     ForColumns(piece.size, columns.width, [&](std::size_t i, std::size_t j, auto lanes) HWY_ATTR {
       const auto t = hn::Sub(load(d, piece.x + i, lanes), load(d, columns.center + j, lanes));
-      const auto g = Passed<decltype(constant)::value>(piece, columns, t, i, j, lanes);
+      const auto g = FromUsual<decltype(constant)::value>(
+          columns, Passed<decltype(constant)::value>(piece, columns, t, i, j, lanes), j, lanes);
       const auto rest = hn::MulAdd(t, load(d, columns.slope + j, lanes), load(d, columns.rest + j, lanes));
       store(hn::MulAdd(g, load(d, columns.scale + j, lanes), rest), d, piece.out + i, lanes);
     });

@@ -42,7 +42,9 @@ class NormWork {
     double* sums() const { return sums_; }  // [2, channels], once they are merged
 
     float* factor(std::size_t k) const { return floats_ + work_.pieces_ * 2 * work_.width_ + k * work_.width_; }
-    NormColumns columns() const { return {work_.width_, factor(0), factor(1), factor(2), factor(3), factor(4)}; }
+    NormColumns columns() const {
+      return {work_.width_, factor(0), factor(1), factor(2), factor(3), factor(4), factor(5)};
+    }
     // Calls body(begin, size, sums) for each piece of the sample.
     template <class Body>
     void for_pieces(const Body& body) const {
@@ -99,7 +101,7 @@ class NormWork {
   const Device& device;
 
  private:
-  static constexpr std::size_t kFactors = 5;
+  static constexpr std::size_t kFactors = 6;
 
   // How many positions make a row of columns: whole vectors of 16, and at least 64 numbers where the sample has them.
   static std::size_t repeats(const ChannelNormDims& dims) {
