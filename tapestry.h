@@ -6,6 +6,7 @@
 #include "autodiff/gradient.h"
 #include "autodiff/map.h"
 #include "autodiff/ops/activation.h"
+#include "autodiff/ops/cast.h"
 #include "autodiff/ops/conv.h"
 #include "autodiff/ops/dropout.h"
 #include "autodiff/ops/elementwise.h"

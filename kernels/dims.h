@@ -146,8 +146,9 @@ struct NormDims {
 struct ChannelNormDims {
   std::size_t batch = 0, positions = 0, channels = 1, groups = 1;
   double epsilon = 1e-5;
-  bool relu = false;    // y = max(y, 0)
-  bool frozen = false;  // the statistics are given, and constants
+  bool relu = false;      // y = max(y, 0)
+  bool frozen = false;    // the statistics are given, and constants
+  bool two_pass = false;  // squares are summed from the mean itself, never from a number near it
   std::size_t sample() const { return positions * channels; }
   std::size_t group_size() const { return channels / groups; }
 };
@@ -157,6 +158,14 @@ struct ChannelNormDims {
 struct LocalResponseDims {
   std::size_t n = 1, before = 0, after = 0;  // both below n
   double scale = 1e-4, beta = 0.75, k = 1;
+};
+
+// Rows of n numbers with statistics of their own, some of which may not count. Each of `weight_rows` runs of
+// neighbouring rows has its own row of weight and bias. Without `center` the mean is taken as 0.
+struct NormStepsDims {
+  std::size_t rows = 0, n = 0, weight_rows = 1;
+  double epsilon = 1e-5;
+  bool center = true;
 };
 
 // A loss of pairs (x, target); delta is Huber's.

@@ -64,7 +64,7 @@ void find_moments(const NormWork& work, const NormWork::Task& task, const float*
     });
     task.merge();
     const double* sums = task.sums();
-    if (merge_moments(dims, sums, task.factor(0), stats)) break;
+    if (merge_moments(dims, sums, task.factor(0), stats) && !dims.two_pass) break;
     for (std::size_t c = 0; c < dims.channels; ++c)
       task.factor(1)[c] = static_cast<float>(sums[c] / static_cast<double>(dims.positions));
   }

@@ -11,6 +11,7 @@
 //
 #include "kernels/exp-inl.h"
 #include "kernels/lanes-inl.h"
+#include "kernels/wide-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace tapestry::kernels::HWY_NAMESPACE {
@@ -26,14 +27,7 @@ bool AllFinite(const float* x, std::size_t size) {
   return hn::GetLane(hn::SumOfLanes(d, sum)) == 0;
 }
 
-using Doubles = hn::ScalableTag<double>;
-using Halves = hn::Rebind<float, Doubles>;  // as many floats
 using V = hn::Vec<Doubles>;
-
-template <class Lanes>
-HWY_INLINE V Widened(const float* x, Lanes lanes) {
-  return hn::PromoteTo(Doubles(), load(Halves(), x, lanes));
-}
 
 template <class F>
 HWY_INLINE double RowSum(const F& f, const float* x, std::size_t size, double center) {

@@ -11,6 +11,7 @@
 #include "kernels/reference/matmul.h"
 #include "kernels/reference/norm.h"
 #include "kernels/reference/norm_channels.h"
+#include "kernels/reference/norm_steps.h"
 #include "kernels/reference/pointwise_loss.h"
 #include "kernels/reference/pool.h"
 #include "kernels/reference/reduce.h"

@@ -43,7 +43,7 @@ Var BatchNorm::operator()(const Var& x, Mode mode, const Tail& tail) const {
                      .running_mean = tracks ? &running_mean : nullptr,
                      .running_var = tracks ? &running_var : nullptr,
                      .num_batches_tracked = tracks ? &num_batches_tracked : nullptr,
-                     .momentum = options.momentum,
+                     .momentum = options.momentum ? std::optional(torch_momentum(*options.momentum)) : std::nullopt,
                      .running_variance = options.running_variance,
                      .epsilon = options.epsilon,
                      .activation = either(options.activation, tail),

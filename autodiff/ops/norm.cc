@@ -1,60 +1,103 @@
 #include "autodiff/ops/norm.h"
 
-#include <fmt/format.h>
-
 #include "autodiff/ops/norm_inputs.h"
+#include "autodiff/ops/normalize.h"
+#include "autodiff/ops/reshape.h"
 #include "kernels/norm.h"
 
 namespace tapestry {
 namespace {
 
-using kernels::NormDims;
+using detail::NormOperands;
 
-NormDims layer_dims(const Var& x, const Var& weight, const Var& bias, const LayerNormOptions& options) {
-  if (!x.value()) fail<ArgumentError>(options.where, "layer_norm", "the input holds nothing");
-  const Shape& shape = x.shape();
-  if (options.axes < 1 || options.axes > shape.rank())
-    fail<ShapeError>(
-        options.where, "layer_norm",
-        fmt::format("axes must be in [1, {}] for x {}; it is {}", shape.rank(), to_string(shape), options.axes));
-  detail::check_epsilon("layer_norm", options.epsilon, options.where);
-  const Shape normalized = shape.drop_front(shape.rank() - options.axes);
-  detail::check_beside("layer_norm", "weight", weight, x, normalized, options.where);
-  detail::check_beside("layer_norm", "bias", bias, x, normalized, options.where);
-  detail::check_beside("layer_norm", "residual", options.residual, x, shape, options.where);
-  return {.rows = static_cast<std::size_t>(shape.product(0, shape.rank() - options.axes)),
-          .n = static_cast<std::size_t>(normalized.size()),
-          .epsilon = options.epsilon,
-          .relu = options.activation == Activation::relu};
+// Which axes are normalized together, and which weight and bias have.
+struct RowAxes {
+  RowAxes(const char* op, const Shape& shape, const LayerNormOptions& o) {
+    if (o.reduction_axes.count() == 0 && (o.axes < 1 || o.axes > shape.rank()))
+      fail<ShapeError>(
+          o.where, op,
+          fmt::format("axes must be in [1, {}] for x {}; it is {}", shape.rank(), to_string(shape), o.axes));
+    reduced = o.reduction_axes.count() == 0
+                  ? detail::last_axes(shape.rank(), o.axes)
+                  : detail::rising_axes(op, "reduction_axes", o.reduction_axes, shape, o.where);
+    features =
+        o.feature_axes.count() == 0 ? reduced : detail::rising_axes(op, "feature_axes", o.feature_axes, shape, o.where);
+  }
+  // Whether these are the last axes, all of which weight and bias have.
+  bool trailing(int rank) const {
+    return detail::same(reduced, features) && detail::same(reduced, detail::last_axes(rank, reduced.count()));
+  }
+  Axes reduced, features;
+};
+
+Var layer_norm_rows(const NormOperands& in, const RowAxes& axes, const Var& residual, bool relu,
+                    const LayerNormOptions& options) {
+  const Var& x = in.x;
+  const auto n = static_cast<std::size_t>(detail::sizes_of(x.shape(), axes.reduced).size());
+  const kernels::NormDims dims{.rows = n == 0 ? 0 : static_cast<std::size_t>(x.shape().size()) / n,
+                               .n = n,
+                               .epsilon = options.epsilon,
+                               .relu = relu};
+  const kernels::Device& device = x.device();
+  Tensor y = x.value().like();
+  Tensor stats = x.value().like({static_cast<std::int64_t>(dims.rows), 2}, DType::float64);
+  visit_floating("layer_norm", x.dtype(), [&]<class T>(T) {
+    kernels::layer_norm_forward(device, dims, x.value().span<T>(), in.weight.value().span<T>(),
+                                in.bias.value().span<T>(), residual.value().span<T>(), y.span<T>(),
+                                stats.span<double>());
+  });
+  const detail::NormInputs inputs(x, in.weight, in.bias, residual);
+  const Tensor mask = inputs.mask(dims.relu, y);
+  return record("layer_norm", y, inputs.span(), options.where,
+                [&device, dims, at = inputs.places(), x = x.value(), weight = in.weight.value(), bias = in.bias.value(),
+                 stats = std::as_const(stats), mask](const Tensor& dy, GradSlots grads) {
+                  detail::NormGradients to(grads, at);
+                  visit_floating("layer_norm", x.dtype(), [&]<class T>(T) {
+                    kernels::layer_norm_backward(device, dims, x.span<T>(), weight.span<T>(), bias.span<T>(),
+                                                 stats.span<double>(), mask.span<T>(), dy.span<T>(), to.dx.span<T>(),
+                                                 to.dweight.span<T>(), to.dbias.span<T>(), to.dresidual.span<T>());
+                  });
+                });
+}
+
+Var norm_over_axes(const char* op, bool center, const Var& x, const Var& weight, const Var& bias,
+                   const LayerNormOptions& options) {
+  const Location& where = options.where;
+  const NormOperands in(op, x, weight, bias, options.dtype, where);
+  const RowAxes axes(op, x.shape(), options);
+  detail::check_epsilon(op, options.epsilon, where);
+  const Shape features = detail::sizes_of(x.shape(), axes.features);
+  detail::check_beside(op, "weight", weight, x, features, where);
+  detail::check_beside(op, "bias", bias, x, features, where);
+  detail::check_beside(op, "residual", options.residual, x, x.shape(), where);
+  detail::check_mask(op, options.mask, x.shape(), where);
+  if (center && axes.trailing(x.shape().rank()) && !options.mask && options.replicas == nullptr)
+    return detail::with_tail(in.x, options, [&](const Var& residual, bool relu) {
+      return layer_norm_rows(in, axes, residual, relu, options);
+    });
+  const Var y = detail::normalize(in.x, detail::spread(in.weight, x.shape(), axes.features),
+                                  detail::spread(in.bias, x.shape(), axes.features),
+                                  {.op = op,
+                                   .axes = axes.reduced,
+                                   .center = center,
+                                   .epsilon = options.epsilon,
+                                   .mask = detail::whole_mask(options.mask, in.x, where),
+                                   .replicas = options.replicas,
+                                   .where = where})
+                    .y;
+  return detail::finished(y, options.dtype, options.residual, options.activation, where);
 }
 
 }  // namespace
 
 Var layer_norm(const Var& x, const Var& weight, const Var& bias, const LayerNormOptions& options) {
-  const NormDims dims = layer_dims(x, weight, bias, options);
-  const kernels::Device& device = x.device();
-  Tensor y = x.value().like();
-  Tensor stats = x.value().like({static_cast<std::int64_t>(dims.rows), 2}, DType::float64);
-  visit_floating("layer_norm", x.dtype(), [&]<class T>(T) {
-    kernels::layer_norm_forward(device, dims, x.value().span<T>(), weight.value().span<T>(), bias.value().span<T>(),
-                                options.residual.value().span<T>(), y.span<T>(), stats.span<double>());
-  });
-  const detail::NormInputs inputs(x, weight, bias, options.residual);
-  const Tensor mask = inputs.mask(dims.relu, y);
-  const Var out =
-      record("layer_norm", y, inputs.span(), options.where,
-             [&device, dims, at = inputs.places(), x = x.value(), weight = weight.value(), bias = bias.value(),
-              stats = std::as_const(stats), mask](const Tensor& dy, GradSlots grads) {
-               detail::NormGradients to(grads, at);
-               visit_floating("layer_norm", x.dtype(), [&]<class T>(T) {
-                 kernels::layer_norm_backward(device, dims, x.span<T>(), weight.span<T>(), bias.span<T>(),
-                                              stats.span<double>(), mask.span<T>(), dy.span<T>(), to.dx.span<T>(),
-                                              to.dweight.span<T>(), to.dbias.span<T>(), to.dresidual.span<T>());
-               });
-             });
-  return detail::finished(out, options.activation, options.where);
+  return norm_over_axes("layer_norm", true, x, weight, bias, options);
 }
-
 Var layer_norm(const Var& x, const LayerNormOptions& options) { return layer_norm(x, {}, {}, options); }
+
+Var rms_norm(const Var& x, const Var& weight, const LayerNormOptions& options) {
+  return norm_over_axes("rms_norm", false, x, weight, {}, options);
+}
+Var rms_norm(const Var& x, const LayerNormOptions& options) { return rms_norm(x, {}, options); }
 
 }  // namespace tapestry

@@ -1,51 +1,57 @@
-#include <fmt/format.h>
-
-#include <cmath>
+#include "autodiff/ops/norm_channels.h"
 
 #include "autodiff/ops/norm.h"
-#include "autodiff/ops/norm_inputs.h"
-#include "kernels/norm_channels.h"
+#include "autodiff/ops/normalize.h"
+#include "autodiff/ops/reshape.h"
+#include "autodiff/ops/shape.h"
 
 namespace tapestry {
-namespace {
+namespace detail {
 
-using kernels::ChannelNormDims;
-
-// Sizes without groups, of inputs that fit each other.
-ChannelNormDims channel_dims(const char* op, const Var& x, const Var& weight, const Var& bias, const Var& residual,
-                             double epsilon, Activation activation, const Location& where) {
-  if (!x.value()) fail<ArgumentError>(where, op, "the input holds nothing");
-  const Shape& shape = x.shape();
-  if (shape.rank() < 2 || shape[-1] == 0)
-    fail<ShapeError>(where, op,
-                     fmt::format("x must be [N, ..., C] with at least one channel; it is {}", to_string(shape)));
-  if (x.dtype() != DType::float32 && x.dtype() != DType::float64) fail_dtype(op, x.dtype());
-  detail::check_epsilon(op, epsilon, where);
-  detail::check_beside(op, "weight", weight, x, {shape[-1]}, where);
-  detail::check_beside(op, "bias", bias, x, {shape[-1]}, where);
-  detail::check_beside(op, "residual", residual, x, shape, where);
-  return {.batch = static_cast<std::size_t>(shape[0]),
-          .positions = static_cast<std::size_t>(shape.product(1, shape.rank() - 1)),
-          .channels = static_cast<std::size_t>(shape[-1]),
-          .epsilon = epsilon,
-          .relu = activation == Activation::relu};
+FeaturesLast::FeaturesLast(const Shape& x, const Axes& features) : original_(x) {
+  order_ = other_axes(x.rank(), features);
+  const Shape others = sizes_of(x, order_);
+  moves_ = features.count() != 1 || features[0] != x.rank() - 1;
+  shape_ = x;
+  if (moves_) {
+    std::array<std::int64_t, Shape::kMaxRank> sizes{};
+    std::ranges::copy(others, sizes.begin());
+    sizes[static_cast<std::size_t>(others.rank())] = sizes_of(x, features).size();
+    shape_ = Shape(std::span<const std::int64_t>(sizes).first(static_cast<std::size_t>(others.rank()) + 1));
+  }
+  for (int axis : features) order_.add(axis);
+  inverse_ = inverse_order(order_);
 }
 
-// stats [batch, groups, 2] are written, or read where they are frozen.
-Var channel_norm(const char* op, const ChannelNormDims& dims, const Var& x, const Var& weight, const Var& bias,
-                 const Var& residual, Tensor stats, const Location& where) {
+Var FeaturesLast::operator()(const Var& x, const Location& where) const {
+  return moves_ ? reshape(permute(x, order_, where), shape_, where) : x;
+}
+
+Var FeaturesLast::back(const Var& y, const Location& where) const {
+  return moves_ ? permute(reshape(y, sizes_of(original_, order_), where), inverse_, where) : y;
+}
+
+Tensor channel_stats(const kernels::ChannelNormDims& dims, const Var& x) {
+  return x.value().like({static_cast<std::int64_t>(dims.batch), static_cast<std::int64_t>(dims.groups), 2},
+                        DType::float64);
+}
+
+Var channel_norm(const char* op, const kernels::ChannelNormDims& dims, const NormOperands& in, const Var& residual,
+                 Tensor stats, const Location& where) {
+  const Var& x = in.x;
   const kernels::Device& device = x.device();
-  const detail::NormInputs inputs(x, weight, bias, residual);
+  const NormInputs inputs(x, in.weight, in.bias, residual);
   Tensor y = x.value().like();
   visit_floating(op, x.dtype(), [&]<class T>(T) {
-    kernels::channel_norm_forward(device, dims, x.value().span<T>(), weight.value().span<T>(), bias.value().span<T>(),
-                                  residual.value().span<T>(), y.span<T>(), stats.span<double>());
+    kernels::channel_norm_forward(device, dims, x.value().span<T>(), in.weight.value().span<T>(),
+                                  in.bias.value().span<T>(), residual.value().span<T>(), y.span<T>(),
+                                  stats.span<double>());
   });
   const Tensor mask = inputs.mask(dims.relu, y);
   return record(op, y, inputs.span(), where,
-                [op, &device, dims, at = inputs.places(), x = x.value(), weight = weight.value(), bias = bias.value(),
-                 stats = std::as_const(stats), mask](const Tensor& dy, GradSlots grads) {
-                  detail::NormGradients to(grads, at);
+                [op, &device, dims, at = inputs.places(), x = x.value(), weight = in.weight.value(),
+                 bias = in.bias.value(), stats = std::as_const(stats), mask](const Tensor& dy, GradSlots grads) {
+                  NormGradients to(grads, at);
                   visit_floating(op, x.dtype(), [&]<class T>(T) {
                     kernels::channel_norm_backward(device, dims, x.span<T>(), weight.span<T>(), bias.span<T>(),
                                                    stats.span<double>(), mask.span<T>(), dy.span<T>(), to.dx.span<T>(),
@@ -54,144 +60,171 @@ Var channel_norm(const char* op, const ChannelNormDims& dims, const Var& x, cons
                 });
 }
 
-Tensor new_stats(const ChannelNormDims& dims, const Var& x) {
-  return x.value().like({static_cast<std::int64_t>(dims.batch), static_cast<std::int64_t>(dims.groups), 2},
-                        DType::float64);
+}  // namespace detail
+
+namespace {
+
+using detail::FeaturesLast;
+using detail::NormOperands;
+
+// Whatever of GroupNormOptions the two norms here have, resolved for x.
+struct Groups {
+  Axes features, reduced;  // of x
+  std::int64_t count;
+  bool per_position = false;
+
+  std::int64_t size(const Shape& x) const { return detail::sizes_of(x, features).size() / count; }
+  // Whether every sample is one set for each group.
+  bool whole_samples(int rank) const { return reduced.count() == rank - 1 && !detail::contains(reduced, 0); }
+};
+
+Axes checked_features(const char* op, const Axes& given, const Shape& x, const Location& where) {
+  const Axes features = detail::rising_axes(op, "feature_axes", given, x, where);
+  if (features.count() == 0 || features.count() == x.rank() || detail::sizes_of(x, features).size() == 0)
+    fail<ShapeError>(where, op, fmt::format("x must be [N, ..., C] with at least one channel; it is {}", to_string(x)));
+  if (features[0] == 0)
+    fail<ShapeError>(where, op, fmt::format("axis 0 of x {} is the batch, it cannot be a feature axis", to_string(x)));
+  return features;
 }
 
-void check_buffer(const char* name, const Buffer& buffer, const Var& x, const Shape& shape, DType dtype,
-                  const Location& where) {
-  if (!buffer.built()) fail<ArgumentError>(where, "batch_norm", fmt::format("{} holds nothing", name));
-  if (buffer.shape() != shape)
-    fail<ShapeError>(where, "batch_norm",
-                     fmt::format("{} must be {} for x {}; it is {}", name, to_string(shape), to_string(x.shape()),
-                                 to_string(buffer.shape())));
-  if (buffer.value().dtype() != dtype)
+std::int64_t checked_groups(const GroupNormOptions& o, std::int64_t channels, const Shape& x) {
+  if (o.num_groups < 0 || o.group_size < 0 || (o.num_groups != 0 && o.group_size != 0))
     fail<ArgumentError>(
-        where, "batch_norm",
-        fmt::format("{} must be {}; it is {}", name, dtype_name(dtype), dtype_name(buffer.value().dtype())));
+        o.where, "group_norm",
+        fmt::format("give either num_groups or group_size; they are {} and {}", o.num_groups, o.group_size));
+  const std::int64_t groups = o.num_groups == 0 && o.group_size == 0 ? 32 : o.num_groups;
+  const std::int64_t divisor = groups + o.group_size;
+  if (channels % divisor == 0) return groups != 0 ? groups : channels / divisor;
+  fail<ShapeError>(o.where, "group_norm",
+                   groups != 0
+                       ? fmt::format("{} channels cannot form {} equal groups; x is {}", channels, groups, to_string(x))
+                       : fmt::format("{} channels cannot form groups of {}; x is {}", channels, divisor, to_string(x)));
 }
 
-// How many batches there were before this one.
-std::int64_t tracked(const BatchNormOptions& o, const Var& x) {
-  return o.num_batches_tracked->next(x).span<std::int64_t>()[0];
+// The sizes of weight and bias.
+Shape affine_shape(const Groups& groups, const Shape& x) {
+  if (!groups.per_position) return detail::sizes_of(x, groups.features);
+  Axes positions;
+  for (int axis : groups.reduced)
+    if (!detail::contains(groups.features, axis)) positions.add(axis);
+  std::array<std::int64_t, Shape::kMaxRank + 1> sizes{};
+  const Shape sizes_before = detail::sizes_of(x, positions);
+  std::ranges::copy(sizes_before, sizes.begin());
+  sizes[static_cast<std::size_t>(positions.count())] = groups.size(x);
+  return Shape(std::span<const std::int64_t>(sizes).first(static_cast<std::size_t>(positions.count()) + 1));
 }
 
-void check_running(const BatchNormOptions& o, const Var& x, std::size_t values) {
-  const Shape channels{x.shape()[-1]};
-  if ((o.running_mean == nullptr) != (o.running_var == nullptr))
-    fail<ArgumentError>(o.where, "batch_norm", "running_mean and running_var are given together or not at all");
-  if (!o.training && o.running_mean == nullptr)
-    fail<ArgumentError>(o.where, "batch_norm", "evaluation needs running_mean and running_var");
-  if (o.training && values < 2)
-    fail<ShapeError>(o.where, "batch_norm",
-                     fmt::format("training needs more than one value for each channel; x is {}", to_string(x.shape())));
-  if (o.momentum && !(*o.momentum >= 0 && *o.momentum <= 1))
-    fail<ArgumentError>(o.where, "batch_norm", fmt::format("momentum must be in [0, 1]; it is {}", *o.momentum));
-  if (o.training && o.running_mean != nullptr && !o.momentum && o.num_batches_tracked == nullptr)
-    fail<ArgumentError>(o.where, "batch_norm", "the average of all batches needs num_batches_tracked");
-  if (o.running_mean != nullptr) {
-    check_buffer("running_mean", *o.running_mean, x, channels, x.dtype(), o.where);
-    check_buffer("running_var", *o.running_var, x, channels, x.dtype(), o.where);
-  }
-  if (o.num_batches_tracked != nullptr)
-    check_buffer("num_batches_tracked", *o.num_batches_tracked, x, {}, DType::int64, o.where);
-  constexpr std::int64_t kMost = std::int64_t{1} << 53;  // to which a double counts
-  if (o.training && o.num_batches_tracked != nullptr && (tracked(o, x) < 0 || tracked(o, x) >= kMost))
-    fail<ArgumentError>(o.where, "batch_norm",
-                        fmt::format("num_batches_tracked must be in [0, 2^53); it is {}", tracked(o, x)));
-}
-
-// Queues (1 - momentum) running + momentum new; `values` is how many a channel has in this batch.
-void queue_running(const BatchNormOptions& o, const Var& x, std::span<const double> stats, double values) {
-  if (x.tape() == nullptr || o.running_mean == nullptr) return;
-  std::int64_t batches = 1;
-  if (o.num_batches_tracked != nullptr) {
-    batches += tracked(o, x);
-    Tensor next = o.num_batches_tracked->value().like();
-    next.span<std::int64_t>()[0] = batches;
-    o.num_batches_tracked->update(x, next, o.where);
-  }
-  const double momentum = o.momentum.value_or(1 / static_cast<double>(batches));
-  const double correction = o.running_variance == RunningVariance::unbiased ? values / (values - 1) : 1;
-  Tensor mean = o.running_mean->value().like(), var = mean.like();
-  visit_floating("batch_norm", x.dtype(), [&]<class T>(T) {
-    const auto old_mean = o.running_mean->next(x).span<T>(), old_var = o.running_var->next(x).span<T>();
-    const auto next_mean = mean.span<T>(), next_var = var.span<T>();
-    for (std::size_t c = 0; c < next_mean.size(); ++c) {
-      const auto mix = [&](T old, double now) {
-        return static_cast<T>((1 - momentum) * static_cast<double>(old) + momentum * now);
-      };
-      next_mean[c] = mix(old_mean[c], stats[2 * c]);
-      next_var[c] = mix(old_var[c], stats[2 * c + 1] * correction);
+// x [others..., C] as [others..., G, S], and what lies beside it in that view. Where sets are whole samples, the other
+// axes but the first are one.
+struct GroupView {
+  GroupView(const char* op, const Groups& groups, const Shape& x, const Location& where) {
+    std::array<std::int64_t, Shape::kMaxRank> sizes{}, weight{};
+    std::size_t rank = 0;
+    const auto add = [&](std::int64_t size, std::int64_t of_weight, bool reduced) {
+      if (rank == sizes.size())
+        fail<ShapeError>(where, op, fmt::format("x may have 5 axes at most for such groups; it is {}", to_string(x)));
+      if (reduced) axes.add(static_cast<int>(rank));
+      sizes[rank] = size;
+      weight[rank++] = of_weight;
+    };
+    const std::int64_t size = groups.size(x), channels = groups.count * size;
+    if (groups.whole_samples(x.rank())) {
+      const std::int64_t positions = x[0] == 0 ? 0 : x.size() / x[0] / channels;
+      add(x[0], 1, false);
+      add(positions, groups.per_position ? positions : 1, true);
+    } else {
+      for (int axis : detail::other_axes(x.rank(), groups.features)) {
+        const bool reduced = detail::contains(groups.reduced, axis);
+        add(x[axis], groups.per_position && reduced ? x[axis] : 1, reduced);
+      }
     }
-  });
-  o.running_mean->update(x, mean, o.where);
-  o.running_var->update(x, var, o.where);
+    add(groups.count, groups.per_position ? 1 : groups.count, false);
+    add(size, size, true);
+    shape = Shape(std::span<const std::int64_t>(sizes).first(rank));
+    affine = Shape(std::span<const std::int64_t>(weight).first(rank));
+  }
+  Shape shape, affine;
+  Axes axes;
+};
+
+template <class Options>
+Var normalize_groups(const char* op, const Groups& groups, const Var& given, const NormOperands& in, const Options& o) {
+  const Shape& shape = given.shape();
+  detail::check_epsilon(op, o.epsilon, o.where);
+  const Shape affine = affine_shape(groups, shape);
+  detail::check_beside(op, "weight", in.weight, given, affine, o.where);
+  detail::check_beside(op, "bias", in.bias, given, affine, o.where);
+  detail::check_beside(op, "residual", o.residual, given, shape, o.where);
+  detail::check_mask(op, o.mask, shape, o.where);
+  const FeaturesLast last(shape, groups.features);
+  const Var x = last(in.x, o.where);
+  if (groups.whole_samples(shape.rank()) && !groups.per_position && !o.mask && o.replicas == nullptr) {
+    const Shape& sizes = x.shape();
+    kernels::ChannelNormDims dims{.batch = static_cast<std::size_t>(sizes[0]),
+                                  .positions = static_cast<std::size_t>(sizes.product(1, sizes.rank() - 1)),
+                                  .channels = static_cast<std::size_t>(sizes[-1]),
+                                  .groups = static_cast<std::size_t>(groups.count),
+                                  .epsilon = o.epsilon,
+                                  .two_pass = !o.use_fast_variance};
+    NormOperands flat = in;
+    flat.take(x, Shape{sizes[-1]});
+    const auto norm = [&](const Var& residual, bool relu) {
+      dims.relu = relu;
+      return channel_norm(op, dims, flat, residual, detail::channel_stats(dims, x), o.where);
+    };
+    if (!last.moves()) return detail::with_tail(x, o, norm);
+    return detail::finished(last.back(norm({}, false), o.where), o.dtype, o.residual, o.activation, o.where);
+  }
+  const GroupView view(op, groups, shape, o.where);
+  NormOperands viewed = in;
+  viewed.take(reshape(x, view.shape, o.where), view.affine);
+  Tensor mask = detail::whole_mask(o.mask, in.x, o.where);
+  if (mask) mask = last(x.constant(mask), o.where).value().reshape(view.shape);
+  const Var y =
+      detail::normalize(
+          viewed.x, viewed.weight, viewed.bias,
+          {.op = op, .axes = view.axes, .epsilon = o.epsilon, .mask = mask, .replicas = o.replicas, .where = o.where})
+          .y;
+  return detail::finished(last.back(reshape(y, x.shape(), o.where), o.where), o.dtype, o.residual, o.activation,
+                          o.where);
 }
 
 }  // namespace
 
-Var group_norm(const Var& x, const Var& weight, const Var& bias, const GroupNormOptions& options) {
-  ChannelNormDims dims =
-      channel_dims("group_norm", x, weight, bias, options.residual, options.epsilon, options.activation, options.where);
-  if ((options.num_groups == 0) == (options.group_size == 0))
-    fail<ArgumentError>(options.where, "group_norm",
-                        fmt::format("give either num_groups or group_size; they are {} and {}", options.num_groups,
-                                    options.group_size));
-  const std::int64_t channels = x.shape()[-1], given = options.num_groups + options.group_size;
-  if (given < 1 || channels % given != 0)
-    fail<ShapeError>(
-        options.where, "group_norm",
-        options.num_groups != 0
-            ? fmt::format("{} channels cannot form {} equal groups; x is {}", channels, given, to_string(x.shape()))
-            : fmt::format("{} channels cannot form groups of {}; x is {}", channels, given, to_string(x.shape())));
-  dims.groups = static_cast<std::size_t>(options.num_groups != 0 ? given : channels / given);
-  const Var y = channel_norm("group_norm", dims, x, weight, bias, options.residual, new_stats(dims, x), options.where);
-  return detail::finished(y, options.activation, options.where);
+Var group_norm(const Var& x, const Var& weight, const Var& bias, const GroupNormOptions& o) {
+  const NormOperands in("group_norm", x, weight, bias, o.dtype, o.where);
+  const Shape& shape = x.shape();
+  Groups groups{.features = checked_features("group_norm", o.feature_axes, shape, o.where),
+                .reduced = detail::last_axes(shape.rank(), shape.rank() - 1),
+                .count = 1,
+                .per_position = o.affine == AffineShape::per_position};
+  if (o.reduction_axes.count() > 0) {
+    groups.reduced = detail::rising_axes("group_norm", "reduction_axes", o.reduction_axes, shape, o.where);
+    for (int axis : groups.features)
+      if (!detail::contains(groups.reduced, axis))
+        fail<ShapeError>(o.where, "group_norm",
+                         fmt::format("reduction_axes must name the feature axes, axis {} is not there; x is {}", axis,
+                                     to_string(shape)));
+  }
+  groups.count = checked_groups(o, detail::sizes_of(shape, groups.features).size(), shape);
+  return normalize_groups("group_norm", groups, x, in, o);
 }
 
 Var group_norm(const Var& x, const GroupNormOptions& options) { return group_norm(x, {}, {}, options); }
 
-Var instance_norm(const Var& x, const Var& weight, const Var& bias, const InstanceNormOptions& options) {
-  ChannelNormDims dims = channel_dims("instance_norm", x, weight, bias, options.residual, options.epsilon,
-                                      options.activation, options.where);
-  if (dims.positions == 1)
-    fail<ShapeError>(options.where, "instance_norm",
-                     fmt::format("a sample needs more than one position; x is {}", to_string(x.shape())));
-  dims.groups = dims.channels;
-  const Var y =
-      channel_norm("instance_norm", dims, x, weight, bias, options.residual, new_stats(dims, x), options.where);
-  return detail::finished(y, options.activation, options.where);
+Var instance_norm(const Var& x, const Var& weight, const Var& bias, const InstanceNormOptions& o) {
+  const NormOperands in("instance_norm", x, weight, bias, o.dtype, o.where);
+  const Shape& shape = x.shape();
+  const Axes features = checked_features("instance_norm", o.feature_axes, shape, o.where);
+  const std::int64_t channels = detail::sizes_of(shape, features).size();
+  if (shape[0] > 0 && shape.size() == shape[0] * channels)
+    fail<ShapeError>(o.where, "instance_norm",
+                     fmt::format("a sample needs more than one position; x is {}", to_string(shape)));
+  const Groups groups{
+      .features = features, .reduced = detail::last_axes(shape.rank(), shape.rank() - 1), .count = channels};
+  return normalize_groups("instance_norm", groups, x, in, o);
 }
 
 Var instance_norm(const Var& x, const InstanceNormOptions& options) { return instance_norm(x, {}, {}, options); }
-
-Var batch_norm(const Var& x, const Var& weight, const Var& bias, const BatchNormOptions& options) {
-  ChannelNormDims dims =
-      channel_dims("batch_norm", x, weight, bias, options.residual, options.epsilon, options.activation, options.where);
-  dims.positions *= std::exchange(dims.batch, 1);
-  dims.groups = dims.channels;
-  dims.frozen = !options.training;
-  check_running(options, x, dims.positions);
-  Tensor stats = new_stats(dims, x);
-  if (dims.frozen)
-    visit_floating("batch_norm", x.dtype(), [&]<class T>(T) {
-      const auto mean = options.running_mean->value().span<T>(), var = options.running_var->value().span<T>();
-      for (std::size_t c = 0; c < dims.channels; ++c) {
-        if (var[c] < 0)
-          fail<ArgumentError>(options.where, "batch_norm",
-                              fmt::format("running_var must not be negative; channel {} has {}", c, var[c]));
-        stats.span<double>()[2 * c] = static_cast<double>(mean[c]);
-        stats.span<double>()[2 * c + 1] = static_cast<double>(var[c]);
-      }
-    });
-  const Var y = channel_norm("batch_norm", dims, x, weight, bias, options.residual, stats, options.where);
-  if (options.training)
-    queue_running(options, x, std::as_const(stats).span<double>(), static_cast<double>(dims.positions));
-  return detail::finished(y, options.activation, options.where);
-}
-
-Var batch_norm(const Var& x, const BatchNormOptions& options) { return batch_norm(x, {}, {}, options); }
 
 }  // namespace tapestry

@@ -8,6 +8,9 @@
 #include <span>
 #include <string_view>
 
+#include <optional>
+
+#include "autodiff/axes.h"
 #include "autodiff/ops/activation.h"
 #include "autodiff/record.h"
 
@@ -18,18 +21,40 @@ inline void check_epsilon(std::string_view op, double epsilon, const Location& w
     fail<ArgumentError>(where, op, fmt::format("epsilon must be positive and finite; it is {}", epsilon));
 }
 
+// The axes of a shape of `rank` axes in rising order, none below 0; ShapeError for one that does not exist or is named
+// twice. `name` is the option's.
+Axes rising_axes(const char* op, const char* name, const Axes& axes, const Shape& shape, const Location& where);
+// The sizes of these axes.
+Shape sizes_of(const Shape& shape, const Axes& axes);
+// Those that are not among `axes`, which rise.
+Axes other_axes(int rank, const Axes& axes);
+// `inverse` of permute(permute(x, order), inverse) = x.
+Axes inverse_order(const Axes& order);
+// The last `count` axes.
+Axes last_axes(int rank, int count);
+bool contains(const Axes& axes, int axis);
+bool same(const Axes& a, const Axes& b);
+
+// The parameter, which has the sizes of `axes` alone, with x's rank: 1 elsewhere. Nothing stays nothing.
+Var spread(const Var& parameter, const Shape& x, const Axes& axes);
+
 // An input beside x that may be missing.
-inline void check_beside(const char* op, const char* name, const Var& input, const Var& x, const Shape& shape,
-                         const Location& where) {
-  if (!input.value()) return;
-  if (input.shape() != shape)
-    fail<ShapeError>(where, op,
-                     fmt::format("{} must be {} for x {}; it is {}", name, to_string(shape), to_string(x.shape()),
-                                 to_string(input.shape())));
-  if (input.dtype() != x.dtype())
-    fail<ArgumentError>(where, op,
-                        fmt::format("{} is {}, x is {}", name, dtype_name(input.dtype()), dtype_name(x.dtype())));
-}
+void check_beside(const char* op, const char* name, const Var& input, const Var& x, const Shape& shape,
+                  const Location& where);
+// Whether a mask, where there is one, stretches to x.
+void check_mask(const char* op, const Tensor& mask, const Shape& x, const Location& where);
+// 1 where the mask is not 0, as `dtype`.
+Tensor selection(const Tensor& mask, DType dtype);
+
+// x and what lies beside it in one type: the widest of x, weight and bias, where integers count as float32.
+// ArgumentError unless `asked`, the type of y, is float32 or float64.
+struct NormOperands {
+  NormOperands(const char* op, const Var& x, const Var& weight, const Var& bias, std::optional<DType> asked,
+               const Location& where);
+  // The same in another view: x as `view`, weight and bias as `affine`.
+  void take(const Var& view, const Shape& affine);
+  Var x, weight, bias;
+};
 
 // The numbers that weight, bias and residual have among the inputs of the op; -1: not there.
 struct NormPlaces {
@@ -68,9 +93,18 @@ struct NormGradients {
   Tensor dx, dweight, dbias, dresidual;
 };
 
-// The activation as an op of its own, unless the norm has computed it.
-inline Var finished(const Var& y, Activation activation, const Location& where) {
-  return activation == Activation::relu ? y : activate(y, activation, where);
+// What follows a norm that could not compute it: y in the type that was asked for, plus the residual, activated.
+Var finished(const Var& y, std::optional<DType> dtype, const Var& residual, Activation activation,
+             const Location& where);
+
+// The norm and what follows it: norm(residual, relu) computes both in its pass where types allow.
+template <class Options, class Norm>
+Var with_tail(const Var& x, const Options& o, const Norm& norm) {
+  const bool one_type =
+      o.dtype.value_or(x.dtype()) == x.dtype() && (!o.residual.value() || o.residual.dtype() == x.dtype());
+  if (!one_type) return finished(norm(Var{}, false), o.dtype, o.residual, o.activation, o.where);
+  const bool relu = o.activation == Activation::relu;
+  return finished(norm(o.residual, relu), {}, {}, relu ? Activation::none : o.activation, o.where);
 }
 
 }  // namespace tapestry::detail

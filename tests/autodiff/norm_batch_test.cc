@@ -63,7 +63,8 @@ TEST_CASE("batch_norm: running statistics are queued in forward and committed on
   REQUIRE(running.untouched());
 
   Tape tape{context};
-  batch_norm(tape.input(two_by_two(context)), running.options({.momentum = 0.25}));
+  batch_norm(tape.input(two_by_two(context)),
+             running.options({.momentum = 0.75, .running_variance = RunningVariance::unbiased}));
   tape.commit();
   require_numbers(running.mean.value(), {0.5, 6.25});
   require_numbers(running.var.value(), {1.25, 113.25});
@@ -77,9 +78,10 @@ TEST_CASE("batch_norm: a biased running variance, and the average of all batches
     Tape tape{context};
     Tensor x = two_by_two(context);
     x.span<float>()[1] += static_cast<float>(30 * step);
-    batch_norm(tape.input(x), biased.options({.momentum = 1, .running_variance = RunningVariance::biased}));
-    batch_norm(tape.input(x), average.options({.momentum = std::nullopt}));
-    batch_norm(tape.input(x), kept.options({.momentum = 0}));
+    batch_norm(tape.input(x), biased.options({.momentum = 0}));
+    batch_norm(tape.input(x),
+               average.options({.momentum = std::nullopt, .running_variance = RunningVariance::unbiased}));
+    batch_norm(tape.input(x), kept.options({.momentum = 1}));
     tape.commit();
   }
   require_numbers(biased.mean.value(), {2, 55});
@@ -101,15 +103,16 @@ TEST_CASE("batch_norm: several uses on one tape change the running statistics on
   {
     Tape tape{context};
     for (int use = 0; use < 3; ++use) {
-      batch_norm(tape.input(x(use)), together.options({.momentum = 0.25}));
-      batch_norm(tape.input(x(use)), average.options({.momentum = std::nullopt}));
+      batch_norm(tape.input(x(use)), together.options({.momentum = 0.75}));
+      batch_norm(tape.input(x(use)),
+                 average.options({.momentum = std::nullopt, .running_variance = RunningVariance::unbiased}));
     }
     REQUIRE((together.untouched() && average.untouched()));
     tape.commit();
   }
   for (int use = 0; use < 3; ++use) {
     Tape tape{context};
-    batch_norm(tape.input(x(use)), apart.options({.momentum = 0.25}));
+    batch_norm(tape.input(x(use)), apart.options({.momentum = 0.75}));
     tape.commit();
   }
   REQUIRE(std::ranges::equal(together.mean.value().span<float>(), apart.mean.value().span<float>()));
@@ -172,7 +175,11 @@ TEST_CASE("batch_norm: its numbers and those of group and instance norm are PyTo
     running.var.set(context.tensor({4}, {1, 2, 3, 4}).to(dtype));
     const auto batch = [&](bool training) {
       return run([&](const Var& a, const Var& w, const Var& b) {
-        return batch_norm(a, w, b, running.options({.training = training, .momentum = 0.3, .epsilon = 1e-3}));
+        return batch_norm(a, w, b,
+                          running.options({.training = training,
+                                           .momentum = torch_momentum(0.3),
+                                           .running_variance = RunningVariance::unbiased,
+                                           .epsilon = 1e-3}));
       });
     };
     const auto training = batch(true);
@@ -228,21 +235,17 @@ TEST_CASE("group and instance norm: bad options, shapes and types are refused by
                       contains("norm_batch_test.cc:") &&
                           contains("group_norm: 18 channels cannot form 4 equal groups; x is [8, 28, 28, 18]"));
   REQUIRE_THROWS_WITH(group_norm(x, {.group_size = 4}), contains("18 channels cannot form groups of 4"));
-  REQUIRE_THROWS_AS(group_norm(x, {.num_groups = -2}), ShapeError);
-  REQUIRE_THROWS_WITH(group_norm(x, GroupNormOptions{}),
-                      contains("give either num_groups or group_size; they are 0 and 0"));
+  REQUIRE_THROWS_AS(group_norm(x, {.num_groups = -2}), ArgumentError);
+  REQUIRE_THROWS_WITH(group_norm(x), contains("18 channels cannot form 32 equal groups"));
   REQUIRE_THROWS_AS(group_norm(x, {.num_groups = 2, .group_size = 9}), ArgumentError);
   REQUIRE_THROWS_WITH(group_norm(x, {.num_groups = 2, .epsilon = 0}), contains("epsilon must be positive"));
   REQUIRE_THROWS_WITH(group_norm(x, in({9}), {}, {.num_groups = 2}),
                       contains("weight must be [18] for x [8, 28, 28, 18]; it is [9]"));
   REQUIRE_THROWS_WITH(group_norm(x, {}, in({1, 18}), {.num_groups = 2}), contains("bias must be [18]"));
-  REQUIRE_THROWS_WITH(group_norm(x, in({18}, DType::float64), {}, {.num_groups = 2}),
-                      contains("weight is float64, x is float32"));
   REQUIRE_THROWS_WITH(group_norm(x, {.num_groups = 2, .residual = in({8, 28, 18})}), contains("residual must be"));
   REQUIRE_THROWS_WITH(layer_norm(x, {.residual = in({18})}), contains("layer_norm: residual must be"));
   REQUIRE_THROWS_AS(group_norm(in({4}), {.num_groups = 2}), ShapeError);
   REQUIRE_THROWS_AS(group_norm(in({4, 0}), {.num_groups = 2}), ShapeError);
-  REQUIRE_THROWS_AS(group_norm(in({4, 4}, DType::int64), {.num_groups = 2}), ArgumentError);
   REQUIRE_THROWS_AS(group_norm(Var{}, {.num_groups = 2}), ArgumentError);
   REQUIRE_THROWS_WITH(instance_norm(in({4, 1, 3})), contains("instance_norm: a sample needs more than one position"));
   REQUIRE_THROWS_AS(instance_norm(in({4, 3})), ShapeError);
@@ -251,12 +254,11 @@ TEST_CASE("group and instance norm: bad options, shapes and types are refused by
 
 TEST_CASE("batch_norm: bad options, shapes and types are refused by name") {
   Context context{{.threads = 1}};
-  const Running running(context), wide(context, 2, DType::float64), longer(context, 3);
+  const Running running(context), longer(context, 3);
   const Var x = context.input(two_by_two(context));
   const Var single = context.input(context.zeros({1, 2})), none = context.input(context.zeros({0, 2}));
   REQUIRE_THROWS_AS(batch_norm(single), ShapeError);
   REQUIRE_THROWS_WITH(batch_norm(single), contains("training needs more than one value for each channel; x is [1, 2]"));
-  REQUIRE_THROWS_AS(batch_norm(none), ShapeError);
   REQUIRE(batch_norm(none, running.options({.training = false})).shape() == Shape{0, 2});
   REQUIRE_THROWS_WITH(batch_norm(x, {.training = false}), contains("evaluation needs running_mean and running_var"));
   REQUIRE_THROWS_WITH(batch_norm(x, {.running_mean = &running.mean}), contains("given together or not at all"));
@@ -266,7 +268,8 @@ TEST_CASE("batch_norm: bad options, shapes and types are refused by name") {
       batch_norm(x, {.running_mean = &running.mean, .running_var = &running.var, .momentum = std::nullopt}),
       contains("needs num_batches_tracked"));
   REQUIRE_THROWS_WITH(batch_norm(x, longer.options()), contains("running_mean must be [2] for x [2, 2]; it is [3]"));
-  REQUIRE_THROWS_WITH(batch_norm(x, wide.options()), contains("running_mean must be float32; it is float64"));
+  REQUIRE_THROWS_WITH(batch_norm(x, {.running_mean = &running.batches, .running_var = &running.batches}),
+                      contains("running_mean must be [2] for x [2, 2]; it is []"));
   for (std::int64_t count : {std::int64_t{-1}, std::numeric_limits<std::int64_t>::max()}) {
     const Running damaged(context);
     damaged.batches.cell()->value.span<std::int64_t>()[0] = count;

@@ -91,7 +91,5 @@ TEST_CASE("layer_norm: bad options, shapes and types are refused by name") {
   REQUIRE_THROWS_AS(layer_norm(x, in({3}), in({4})), ShapeError);
   REQUIRE_THROWS_WITH(layer_norm(x, in({3}), in({4})), contains("weight must be [4] for x [2, 3, 4]; it is [3]"));
   REQUIRE_THROWS_WITH(layer_norm(x, in({3, 4}), in({4}), {.axes = 2}), contains("bias must be [3, 4]"));
-  REQUIRE_THROWS_WITH(layer_norm(x, in({4}, DType::float64), in({4})), contains("weight is float64, x is float32"));
-  REQUIRE_THROWS_AS(layer_norm(in({3}, DType::int64)), ArgumentError);
   REQUIRE_THROWS_AS(layer_norm(Var{}), ArgumentError);
 }

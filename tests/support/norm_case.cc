@@ -116,7 +116,7 @@ Var apply(const NormCase& c, const Running& running, const Var& x, const Var& we
       options.training = c.kind == NormKind::batch_train;
       options.running_mean = &running.mean;
       options.running_var = &running.var;
-      options.momentum = c.share;
+      options.momentum = 1 - c.share;
       options.running_variance = c.running_variance;
       return batch_norm(x, weight, bias, options);
     }

@@ -1,0 +1,121 @@
+#include "autodiff/ops/norm_inputs.h"
+
+#include <algorithm>
+
+#include "autodiff/ops/cast.h"
+#include "autodiff/ops/elementwise.h"
+#include "autodiff/ops/reshape.h"
+
+namespace tapestry::detail {
+
+bool contains(const Axes& axes, int axis) { return std::ranges::find(axes, axis) != axes.end(); }
+
+bool same(const Axes& a, const Axes& b) { return std::ranges::equal(a, b); }
+
+Axes other_axes(int rank, const Axes& axes) {
+  Axes others;
+  for (int axis = 0; axis < rank; ++axis)
+    if (!contains(axes, axis)) others.add(axis);
+  return others;
+}
+
+Axes inverse_order(const Axes& order) {
+  Axes inverse;
+  for (int place = 0; place < order.count(); ++place)
+    for (int i = 0; i < order.count(); ++i)
+      if (order[i] == place) inverse.add(i);
+  return inverse;
+}
+
+Axes last_axes(int rank, int count) {
+  Axes axes;
+  for (int axis = rank - count; axis < rank; ++axis) axes.add(axis);
+  return axes;
+}
+
+Axes rising_axes(const char* op, const char* name, const Axes& axes, const Shape& shape, const Location& where) {
+  Axes positive;
+  for (int given : axes) {
+    if (given < -shape.rank() || given >= shape.rank())
+      fail<ShapeError>(where, op, fmt::format("{} names axis {}, x is {}", name, given, to_string(shape)));
+    if (contains(positive, shape.axis(given)))
+      fail<ShapeError>(where, op, fmt::format("{} names axis {} twice; x is {}", name, given, to_string(shape)));
+    positive.add(shape.axis(given));
+  }
+  Axes rising;
+  for (int axis = 0; axis < shape.rank(); ++axis)
+    if (contains(positive, axis)) rising.add(axis);
+  return rising;
+}
+
+Shape sizes_of(const Shape& shape, const Axes& axes) {
+  std::array<std::int64_t, Shape::kMaxRank> sizes{};
+  std::ranges::transform(axes, sizes.begin(), [&](int axis) { return shape[axis]; });
+  return Shape(std::span<const std::int64_t>(sizes).first(static_cast<std::size_t>(axes.count())));
+}
+
+Var spread(const Var& parameter, const Shape& x, const Axes& axes) {
+  if (!parameter.value()) return {};
+  Shape spread = x;
+  for (int axis : other_axes(x.rank(), axes)) spread = spread.with(axis, 1);
+  return reshape(parameter, spread);
+}
+
+void check_beside(const char* op, const char* name, const Var& input, const Var& x, const Shape& shape,
+                  const Location& where) {
+  if (!input.value() || input.shape() == shape) return;
+  fail<ShapeError>(where, op,
+                   fmt::format("{} must be {} for x {}; it is {}", name, to_string(shape), to_string(x.shape()),
+                               to_string(input.shape())));
+}
+
+void check_mask(const char* op, const Tensor& mask, const Shape& x, const Location& where) {
+  if (!mask) return;
+  bool fits = mask.rank() <= x.rank();
+  for (int axis = 1; fits && axis <= mask.rank(); ++axis)
+    fits = mask.shape()[-axis] == 1 || mask.shape()[-axis] == x[-axis];
+  if (!fits)
+    fail<ShapeError>(where, op, fmt::format("mask {} does not stretch to x {}", to_string(mask.shape()), to_string(x)));
+}
+
+Tensor selection(const Tensor& mask, DType dtype) {
+  Tensor selected = mask.like(mask.shape(), dtype);
+  const auto select = [&]<class From>(std::span<const From> from) {
+    visit_floating("mask", dtype, [&]<class To>(To) {
+      std::ranges::transform(from, selected.span<To>().begin(), [](From v) { return v != 0 ? To{1} : To{0}; });
+    });
+  };
+  if (mask.dtype() == DType::int64)
+    select(mask.span<std::int64_t>());
+  else
+    visit_floating("mask", mask.dtype(), [&]<class T>(T) { select(mask.span<T>()); });
+  return selected;
+}
+
+NormOperands::NormOperands(const char* op, const Var& x, const Var& weight, const Var& bias, std::optional<DType> asked,
+                           const Location& where)
+    : x(x), weight(weight), bias(bias) {
+  if (!x.value()) fail<ArgumentError>(where, op, "the input holds nothing");
+  if (asked == DType::int64)
+    fail<ArgumentError>(where, op, fmt::format("dtype must be float32 or float64; it is {}", dtype_name(*asked)));
+  DType widest = DType::float32;
+  for (const Var* input : {&x, &weight, &bias})
+    if (input->value() && input->dtype() == DType::float64) widest = DType::float64;
+  for (Var* input : {&this->x, &this->weight, &this->bias})
+    if (input->value()) *input = cast(*input, widest, where);
+}
+
+void NormOperands::take(const Var& view, const Shape& affine) {
+  x = view;
+  for (Var* parameter : {&weight, &bias})
+    if (parameter->value()) *parameter = reshape(*parameter, affine);
+}
+
+Var finished(const Var& y, std::optional<DType> dtype, const Var& residual, Activation activation,
+             const Location& where) {
+  Var out = dtype ? cast(y, *dtype, where) : y;
+  if (residual.value()) out = out + cast(residual, out.dtype(), where);
+  return activate(out, activation, where);
+}
+
+}  // namespace tapestry::detail
