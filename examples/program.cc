@@ -32,26 +32,47 @@ CLI::Validator integer_from(std::int64_t low, std::int64_t high) {
       fmt::format("[{} - {}]", low, high));
 }
 
-void add_options(CLI::App& app, Options& o) {
-  constexpr std::int64_t kMany = 1'000'000;
-  app.set_version_flag("--version", fmt::format("tapestry {}", kVersion));
+constexpr std::int64_t kMany = 1'000'000;
+
+void add_data(CLI::App& app, Options& o) {
   if (!o.dataset.empty()) {
     app.add_option("--dataset", o.dataset, "What to train on")
         ->check(CLI::IsMember({"fashion-mnist", "mnist"}))
         ->capture_default_str();
     app.add_option("--data-dir", o.data_dir, "Folder with the data; the usual places unless given");
   }
+  app.add_option("--train-images", o.train_images, "Train on the first so many images; 0: all")
+      ->check(integer_from(0, kMany))
+      ->capture_default_str();
+  app.add_option("--validate", o.validate, "Hold out so many training images, and test on them alone")
+      ->check(integer_from(0, 50000))
+      ->capture_default_str();
+}
+
+void add_training(CLI::App& app, Options& o) {
   app.add_option("--epochs", o.epochs, "Passes over the training images")
       ->check(integer_from(1, kMany))
       ->capture_default_str();
-  app.add_option("--batch-size", o.batch_size, "Images a step")->check(integer_from(1, kMany))->capture_default_str();
+  if (o.batch_sizes.empty())
+    app.add_option("--batch-size", o.batch_size, "Images a step")->check(integer_from(1, kMany))->capture_default_str();
+  else
+    app.add_option("--batch-sizes", o.batch_sizes, "Images a step, one run each: 32,2")
+        ->delimiter(',')
+        ->allow_extra_args(false)
+        ->check(integer_from(1, kMany))
+        ->capture_default_str();
   app.add_option("--test-batch-size", o.test_batch_size, "Images at once in the test")
       ->check(integer_from(1, kMany))
       ->capture_default_str();
-  app.add_option("--optimizer", o.optimizer, "What updates the weights")
-      ->check(CLI::IsMember({"sgd", "adam", "adamw"}))
+  if (o.batch_sizes.empty())
+    app.add_option("--optimizer", o.optimizer, "What updates the weights")
+        ->check(CLI::IsMember({"sgd", "adam", "adamw"}))
+        ->capture_default_str();
+  app.add_option("--lr", o.lr,
+                 o.batch_sizes.empty() ? "Largest learning rate"
+                                       : "Largest learning rate at 32 images a step; more images, more of it")
+      ->check(number_from(0, 1e3))
       ->capture_default_str();
-  app.add_option("--lr", o.lr, "Largest learning rate")->check(number_from(0, 1e3))->capture_default_str();
   app.add_option("--momentum", o.momentum, "Momentum of sgd, first beta of adam and adamw")
       ->check(number_from(0, 0.9999))
       ->capture_default_str();
@@ -64,6 +85,12 @@ void add_options(CLI::App& app, Options& o) {
   app.add_option("--label-smoothing", o.label_smoothing, "Share of the target that all classes divide")
       ->check(number_from(0, 1))
       ->capture_default_str();
+}
+
+void add_options(CLI::App& app, Options& o) {
+  app.set_version_flag("--version", fmt::format("tapestry {}", kVersion));
+  add_data(app, o);
+  add_training(app, o);
   app.add_option("--seed", o.seed, "Where random numbers start")
       ->check(integer_from(0, std::int64_t{1} << 62))
       ->capture_default_str();
@@ -73,22 +100,18 @@ void add_options(CLI::App& app, Options& o) {
   app.add_option("--precision", o.precision, "Of products")
       ->check(CLI::IsMember({"highest", "high", "medium"}))
       ->capture_default_str();
-  app.add_option("--out", o.out, "Folder for history.jsonl and weights.safetensors")->capture_default_str();
-  app.add_option("--save-model", o.save_model, "File for the weights, instead of the one in --out");
-  app.add_option("--log-interval", o.log_interval, "Steps between two lines of the history; 0: only epochs")
-      ->check(integer_from(0, kMany))
-      ->capture_default_str();
-  app.add_option("--validate", o.validate, "Hold out so many training images, and test on them alone")
-      ->check(integer_from(0, 50000))
-      ->capture_default_str();
+  if (o.batch_sizes.empty()) {
+    app.add_option("--out", o.out, "Folder for history.jsonl and weights.safetensors")->capture_default_str();
+    app.add_option("--save-model", o.save_model, "File for the weights, instead of the one in --out");
+    app.add_option("--log-interval", o.log_interval, "Steps between two lines of the history; 0: only epochs")
+        ->check(integer_from(0, kMany))
+        ->capture_default_str();
+  } else {
+    app.add_option("--out", o.out, "Folder for the plot")->capture_default_str();
+  }
   app.add_flag("--dry-run", o.dry_run, "One epoch over 10 batches, to see that all works");
   app.add_flag("--json", o.json, "The results as one JSON object");
   app.add_flag("--quiet", o.quiet, "No progress");
-}
-
-int report_error(std::string_view message, int code) {
-  std::fputs(fmt::format("tapestry: error: {}\n", message).c_str(), stderr);
-  return code;
 }
 
 Precision precision_of(const Options& options) {
@@ -154,6 +177,11 @@ void print_table(const data::Dataset& test, const train::EpochReport& last) {
 
 }  // namespace
 
+int report_error(std::string_view message, int code) {
+  std::fputs(fmt::format("tapestry: error: {}\n", message).c_str(), stderr);
+  return code;
+}
+
 int run(int argc, char** argv, const std::string& description, Options defaults,
         const std::function<int(const Options&)>& body) {
   try {
@@ -192,9 +220,14 @@ data::Split shorten(data::Split split, const Options& options) {
     const std::int64_t kept = split.train.size() - options.validate;
     split = {split.train.take(kept), split.train.slice(kept, split.train.size())};
   }
-  if (options.dry_run)
-    for (data::Dataset* part : {&split.train, &split.test})
-      *part = part->take(std::min(part->size(), 10 * options.batch_size));
+  if (options.train_images > split.train.size())
+    throw ArgumentError(
+        fmt::format("--train-images {} is more than the {} there are", options.train_images, split.train.size()));
+  if (options.train_images != 0) split.train = split.train.take(options.train_images);
+  if (options.dry_run) {
+    const std::int64_t batch = options.batch_sizes.empty() ? options.batch_size : std::ranges::max(options.batch_sizes);
+    for (data::Dataset* part : {&split.train, &split.test}) *part = part->take(std::min(part->size(), 10 * batch));
+  }
   return split;
 }
 

@@ -6,13 +6,17 @@
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <string_view>
+#include <vector>
 
 namespace example {
 
 struct Options {
   std::string dataset = "fashion-mnist", data_dir = "";  // no dataset: the program makes its own
   int epochs = 10;
+  std::int64_t train_images = 0;  // the first of them are taken; 0: all
   std::int64_t batch_size = 128, test_batch_size = 500;
+  std::vector<std::int64_t> batch_sizes = {};  // of a program that compares them: takes the place of batch_size
   std::string optimizer = "adamw";
   double lr = 1e-3, momentum = 0.9, weight_decay = 1e-2, clip_norm = 0, label_smoothing = 0;
   std::uint64_t seed = 1;
@@ -28,6 +32,9 @@ struct Options {
 // file, 4 environment, 5 numeric stop, 128 + signal. An error is one line on stderr.
 int run(int argc, char** argv, const std::string& description, Options defaults,
         const std::function<int(const Options&)>& body);
+
+// One line on stderr; returns the code.
+int report_error(std::string_view message, int code);
 
 tapestry::Context make_context(const Options& options);
 
