@@ -130,3 +130,16 @@ TEST_CASE("heap: no call in a steady step with pooling, interpolation and paddin
   SGD optimizer{model.parameters(), {.lr = 0.01}};
   require_steady(calls_per_step(context, model, optimizer, {20, 24, 3}, 32));
 }
+
+TEST_CASE("heap: no call in a steady step with norms over other axes, with masks and without a mean") {
+  if (!test::counts_heap_calls()) return;
+  Context context{{.threads = 2}};
+  const Tensor mask = context.tensor({6, 1}, {1, 1, 0, 1, 0, 1});
+  Sequential model = Input{6, 4} >> Linear{{.out = 8}} >>
+                     [mask](const Var& x) { return group_norm(x, {.num_groups = 2, .mask = mask}); } >>
+                     [](const Var& x) { return batch_norm(x, {.feature_axes = 1, .activation = Activation::relu}); } >>
+                     [](const Var& x) { return rms_norm(x, {.axes = 2}); } >> Flatten{} >> Linear{{.out = 10}};
+  model.build(context);
+  SGD optimizer{model.parameters(), {.lr = 0.01}};
+  require_steady(calls_per_step(context, model, optimizer, {6, 4}, 16));
+}
