@@ -1,0 +1,40 @@
+// The norms give the same bits at any number of threads, whatever their options.
+#include "tests/catch.h"
+#include "tests/support/norm_case.h"
+
+using namespace tapestry;
+using namespace tapestry::test;
+
+namespace {
+
+const NormCase kCases[] = {
+    {.kind = NormKind::group, .shape = {40, 9, 9, 24}, .num_groups = 3, .residual = true, .relu = true},
+    {.kind = NormKind::group, .shape = {2, 40, 40, 48}, .num_groups = 48},
+    {.kind = NormKind::instance, .shape = {3, 3000, 20}, .relu = true},
+    {.kind = NormKind::batch_train, .shape = {16, 15, 15, 24}, .residual = true},
+    {.kind = NormKind::batch_eval, .shape = {16, 15, 15, 24}, .residual = true, .relu = true},
+    {.kind = NormKind::layer, .shape = {900, 200}, .relu = true},
+    {.kind = NormKind::layer, .shape = {3, 4, 50, 200}, .axes = 3, .residual = true},
+};
+
+std::vector<double> all_of(const NormResults& results) {
+  std::vector<double> all;
+  for (const auto* part : {&results.y, &results.dx, &results.dweight, &results.dbias, &results.dresidual,
+                           &results.running_mean, &results.running_var})
+    all.insert(all.end(), part->begin(), part->end());
+  return all;
+}
+
+}  // namespace
+
+TEST_CASE("norms: every form gives the same bits at 1, 2, 3 and 7 threads") {
+  Context one{{.threads = 1}}, two{{.threads = 2}}, three{{.threads = 3}}, seven{{.threads = 7}};
+  for (const NormCase& c : kCases) {
+    const NormProblem problem = draw(c);
+    INFO(describe(c));
+    for (DType dtype : {DType::float32, DType::float64}) {
+      const std::vector<double> expected = all_of(run(one, c, problem, dtype));
+      for (Context* context : {&two, &three, &seven}) REQUIRE(all_of(run(*context, c, problem, dtype)) == expected);
+    }
+  }
+}
