@@ -25,8 +25,8 @@ const Vector kVectors[] = {
     {"instance per position", {.kind = NormKind::group, .num_groups = 4, .per_position = true}},
     {"layer all", {.kind = NormKind::layer, .axes = 2}},
     {"batch axis 1", {.kind = NormKind::batch_train, .features = 1}},
-    {"batch biased", {.kind = NormKind::batch_train}},
-    {"batch unbiased", {.kind = NormKind::batch_train}},
+    {"batch biased", {.kind = NormKind::batch_train, .share = 0.01}},
+    {"batch unbiased", {.kind = NormKind::batch_train, .running_variance = RunningVariance::unbiased, .share = 0.01}},
     {"batch evaluation", {.kind = NormKind::batch_eval}},
     {"layer trailing", {.kind = NormKind::layer, .axes = 2}},
     {"group 1", {.kind = NormKind::group, .num_groups = 1}},
@@ -38,8 +38,8 @@ const Vector kVectors[] = {
     {"layer last axis", {.kind = NormKind::layer, .epsilon = 1e-6}},
     {"rms", {.kind = NormKind::rms, .epsilon = 1e-6}},
     {"instance", {.kind = NormKind::instance, .epsilon = 1e-6}},
-    {"batch feature mask", {.kind = NormKind::batch_train, .features = 1}},
-    {"batch inverse", {.kind = NormKind::batch_train}},
+    {"batch feature mask", {.kind = NormKind::batch_train, .features = 1, .share = 0.01}},
+    {"batch inverse", {.kind = NormKind::batch_train, .running_variance = RunningVariance::inverse_std, .share = 0.1}},
     {"group rank 4", {.kind = NormKind::group, .num_groups = 2}},
     {"layer mask", {.kind = NormKind::layer, .epsilon = 1e-6}},
     {"rms mask", {.kind = NormKind::rms, .epsilon = 1e-6}},
@@ -79,18 +79,23 @@ NormProblem problem_of(const Arrays& arrays, const std::string& name, const Norm
     const std::vector<double> mask = values(arrays, name + "/mask");
     for (std::size_t at : index_in(use.shape, *use.mask)) p.selected.push_back(mask[at] != 0);
   }
-  if (use.kind == NormKind::batch_eval) {
-    p.frozen_mean = values(arrays, name + "/mean_before");
-    p.frozen_var = values(arrays, name + "/var_before");
-  }
+  const bool frozen = use.kind == NormKind::batch_eval;
+  (frozen ? p.frozen_mean : p.running_mean) = values(arrays, name + "/mean_before");
+  (frozen ? p.frozen_var : p.running_var) = values(arrays, name + "/var_before");
   return p;
 }
 
-NormSolution vector_of(const Arrays& arrays, const std::string& name) {
-  return {.y = values(arrays, name + "/y"),
-          .dx = values(arrays, name + "/dx"),
-          .dweight = values(arrays, name + "/dgamma"),
-          .dbias = values(arrays, name + "/dbeta")};
+// The vectors, beside what the oracle says about the size of the terms that make them.
+NormSolution vector_of(const Arrays& arrays, const std::string& name, const NormProblem& problem) {
+  NormSolution vector = solve(problem);
+  vector.y = values(arrays, name + "/y");
+  vector.dx = values(arrays, name + "/dx");
+  vector.dweight = values(arrays, name + "/dgamma");
+  vector.dbias = values(arrays, name + "/dbeta");
+  vector.running_mean = values(arrays, name + "/mean_after");
+  vector.running_var =
+      values(arrays, name + (arrays.contains(name + "/inv_std_after") ? "/inv_std_after" : "/var_after"));
+  return vector;
 }
 
 }  // namespace
@@ -103,9 +108,27 @@ TEST_CASE("norm oracle: it meets the vectors of the reference") {
     const NormProblem problem = problem_of(arrays, vector.name, use);
     const NormSolution found = solve(problem);
     const auto complaint =
-        judge(use, problem, vector_of(arrays, vector.name),
+        judge(use, problem, vector_of(arrays, vector.name, problem),
               {found.y, found.dx, found.dweight, use.bias ? found.dbias : std::vector<double>{}, {}}, 1e-11);
     INFO(vector.name << ": " << complaint.value_or(""));
     REQUIRE(!complaint);
+  }
+}
+
+TEST_CASE("norms: they meet the vectors of the reference, in double and in float") {
+  Context reference{{.threads = 1}};
+  const Arrays arrays = golden_arrays(reference, "norm_reference");
+  for (Target target : tested_targets()) {
+    Context context{{.threads = 2, .target = target}};
+    for (const Vector& vector : kVectors) {
+      const NormCase use = use_of(arrays, vector);
+      const NormProblem problem = problem_of(arrays, vector.name, use);
+      const NormSolution expected = vector_of(arrays, vector.name, problem);
+      const auto in_double = judge(use, problem, expected, run(context, use, problem, DType::float64), 1e-10);
+      const auto in_float = judge(use, problem, expected, run(context, use, problem, DType::float32), 1e-6);
+      INFO(target_name(target) << ", " << vector.name << ": " << in_double.value_or("") << in_float.value_or(""));
+      REQUIRE((!in_double && !in_float));
+      count_case(target);
+    }
   }
 }

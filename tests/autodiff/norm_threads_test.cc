@@ -15,6 +15,23 @@ const NormCase kCases[] = {
     {.kind = NormKind::batch_eval, .shape = {16, 15, 15, 24}, .residual = true, .relu = true},
     {.kind = NormKind::layer, .shape = {900, 200}, .relu = true},
     {.kind = NormKind::layer, .shape = {3, 4, 50, 200}, .axes = 3, .residual = true},
+    {.kind = NormKind::group, .shape = {12, 30, 30, 24}, .num_groups = 3, .per_position = true, .relu = true},
+    {.kind = NormKind::group, .shape = {12, 30, 30, 24}, .num_groups = 3, .reduction = {0, 2, 3}},
+    {.kind = NormKind::group, .shape = {12, 24, 30, 30}, .num_groups = 3, .features = 1, .mask = Shape{12, 1, 30, 30}},
+    {.kind = NormKind::instance, .shape = {12, 30, 30, 24}, .features = {1, 3}, .residual = true},
+    {.kind = NormKind::instance, .shape = {12, 900, 24}, .mask = Shape{900, 1}},
+    {.kind = NormKind::batch_train, .shape = {16, 15, 15, 24}, .mask = Shape{16, 1, 1, 24}, .relu = true},
+    {.kind = NormKind::batch_train, .shape = {16, 24, 15, 15}, .features = 1, .residual = true},
+    {.kind = NormKind::batch_eval, .shape = {16, 24, 15, 15}, .features = {1, 2}},
+    {.kind = NormKind::layer, .shape = {900, 200}, .mask = Shape{900, 200}},
+    {.kind = NormKind::layer, .shape = {90, 40, 50}, .reduction = 1, .features = {1, 2}},
+    {.kind = NormKind::rms, .shape = {900, 200}, .bias = false, .relu = true},
+    {.kind = NormKind::rms,
+     .shape = {90, 40, 50},
+     .reduction = {0, 2},
+     .features = -1,
+     .mask = Shape{50},
+     .bias = false},
 };
 
 std::vector<double> all_of(const NormResults& results) {

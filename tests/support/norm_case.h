@@ -22,10 +22,11 @@ struct NormCase {
   Axes reduction = {};                       // axes that share statistics, in order; nothing: the op's default
   Axes features = {};                        // axes of weight and bias, in order; nothing: the op's default
   bool per_position = false;                 // of group norm: weight and bias [d1..dk, group_size]
-  std::optional<Shape> mask = std::nullopt;  // its shape; four of five elements count
+  std::optional<Shape> mask = std::nullopt;  // its shape, which stretches to that of x; four of five elements count
   RunningVariance running_variance = RunningVariance::biased;  // of batch norm, as
   double share = 0.25;                                         // the weight of the new running statistics
   double epsilon = 1e-5;
+  bool fast_variance = true;
   bool weight = true, bias = true, residual = false, relu = false;
   bool constant = false;     // all elements are `mean`
   double mean = 0, std = 1;  // of x

@@ -156,16 +156,18 @@ NormSolution solve(const NormProblem& p) {
 
 void next_running(const NormProblem& p, RunningVariance kind, double share, NormSolution& solution) {
   const std::size_t sets = solution.mean.size();
+  const bool finite = std::ranges::all_of(solution.var, [](double v) { return std::isfinite(v); });
   std::vector<double> count(sets, 0);
   for (std::size_t i = 0; i < p.x.size(); ++i)
     if (p.selected.empty() || p.selected[i]) count[p.set[i]] += 1;
   for (std::size_t set = 0; set < sets; ++set) {
     double var = solution.var[set];
-    if (kind == RunningVariance::unbiased) var *= count[set] / (count[set] - 1);
+    if (kind == RunningVariance::unbiased && count[set] > 1) var *= count[set] / (count[set] - 1);
+    if (kind == RunningVariance::inverse_std) var = 1 / std::sqrt(var + p.epsilon);
     const double old_mean = p.running_mean.empty() ? 0 : p.running_mean[set];
     const double old_var = p.running_var.empty() ? 1 : p.running_var[set];
-    solution.running_mean.push_back((1 - share) * old_mean + share * solution.mean[set]);
-    solution.running_var.push_back((1 - share) * old_var + share * var);
+    solution.running_mean.push_back(finite ? (1 - share) * old_mean + share * solution.mean[set] : old_mean);
+    solution.running_var.push_back(finite ? (1 - share) * old_var + share * var : old_var);
   }
 }
 

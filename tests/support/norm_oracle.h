@@ -49,6 +49,7 @@ struct NormSolution {
 NormSolution solve(const NormProblem& problem);
 
 // Fills in what batch norm keeps after this batch: (1 - share) old + share new, for the mean and what `kind` says.
+// A batch whose statistics are not finite changes nothing.
 void next_running(const NormProblem& problem, RunningVariance kind, double share, NormSolution& solution);
 
 }  // namespace tapestry::test
