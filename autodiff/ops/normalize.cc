@@ -1,6 +1,7 @@
 #include "autodiff/ops/normalize.h"
 
 #include <algorithm>
+#include <limits>
 
 #include "autodiff/ops/norm_inputs.h"
 #include "autodiff/ops/reshape.h"
@@ -84,6 +85,7 @@ Normalized norm_rows(const NormStepsDims& dims, const Var& x, const Var& weight,
   const kernels::Device& device = x.device();
   const auto rows = static_cast<std::int64_t>(dims.rows);
   Tensor y = x.value().like(), stats = y.like({rows, 3}, DType::float64);
+  if (dims.n == 0) stats.fill(std::numeric_limits<double>::quiet_NaN());
   visit_floating(o.op, x.dtype(), [&]<class T>(T) {
     kernels::norm_moments(device, dims, x.value().span<T>(), mask.span<T>(), stats.span<double>());
     if (replicas) share_moments(replicas, stats.span<double>(), y.like({rows}, DType::float64).span<double>());
@@ -96,6 +98,7 @@ Normalized norm_rows(const NormStepsDims& dims, const Var& x, const Var& weight,
                           weight = weight.value(), stats = std::as_const(stats)](const Tensor& dy, GradSlots grads) {
                            NormGradients to(grads, at);
                            Tensor products = stats.like({static_cast<std::int64_t>(dims.rows), 2});
+                           if (dims.n == 0) products.fill(0);
                            const auto means = products.span<double>();
                            visit_floating(op, x.dtype(), [&]<class T>(T) {
                              kernels::norm_products(device, dims, x.span<T>(), weight.span<T>(), stats.span<double>(),

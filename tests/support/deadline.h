@@ -12,7 +12,7 @@ namespace tapestry::test {
 
 class Deadline {
  public:
-  explicit Deadline(std::chrono::seconds limit = std::chrono::seconds(60))
+  explicit Deadline(std::chrono::seconds limit = std::chrono::seconds(30))
       : watch_([this, limit] {
           std::unique_lock lock(mutex_);
           if (changed_.wait_until(lock, std::chrono::system_clock::now() + limit, [this] { return over_; })) return;
