@@ -227,7 +227,8 @@ NormProblem draw(const NormCase& c) {
   }
   if (c.mask) {
     const Philox philox(c.seed, 7);
-    for (std::size_t at : index_in(c.shape, *c.mask)) p.selected.push_back(philox.uniform(at) < 0.8);
+    for (std::size_t at : index_in(c.shape, *c.mask))
+      p.selected.push_back(c.mask->size() == 1 || philox.uniform(at) < 0.8);
   }
   if (c.relu) stop_near_kink(p);
   return p;
