@@ -153,6 +153,13 @@ struct ChannelNormDims {
   std::size_t group_size() const { return channels / groups; }
 };
 
+// A weight [outer, features, inner] whose features are scaled alone, centered or not.
+struct WeightNormDims {
+  std::size_t outer = 1, features = 1, inner = 1;
+  bool center = false;
+  double epsilon = 1e-12;
+};
+
 // Rows of n numbers; each is divided by (k + scale * the squares from `before` places before it to `after`
 // behind)^beta.
 struct LocalResponseDims {

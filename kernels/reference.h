@@ -18,3 +18,4 @@
 #include "kernels/reference/resize.h"
 #include "kernels/reference/softmax.h"
 #include "kernels/reference/update.h"
+#include "kernels/reference/weight_norm.h"

@@ -80,9 +80,22 @@ void Builder::parameter(Parameter& parameter, const Shape& shape, const Initiali
   });
 }
 
+std::uint64_t Builder::number(const Buffer& buffer) const {
+  const auto found = std::ranges::find(buffers_, buffer.cell());
+  if (found == buffers_.end()) throw ArgumentError("build: a buffer is declared that visit() does not name");
+  return static_cast<std::uint64_t>(found - buffers_.begin());
+}
+
+void Builder::buffer(Buffer& buffer, const Shape& shape, const Initializer& initializer, const Shape& flattened) {
+  constexpr std::uint64_t kBuffers = std::uint64_t{1} << 40;  // beyond the numbers of parameters
+  const std::uint64_t place = kBuffers + number(buffer);
+  buffer.cell()->flattened = flattened;
+  declare(*buffer.cell(), shape, dtype_,
+          [&] { return initialize(initializer, context_, shape, fans_of(shape), place, dtype_); });
+}
+
 void Builder::buffer(Buffer& buffer, const Shape& shape, double value, DType dtype, const Shape& flattened) {
-  if (std::ranges::find(buffers_, buffer.cell()) == buffers_.end())
-    throw ArgumentError("build: a buffer is declared that visit() does not name");
+  number(buffer);
   buffer.cell()->flattened = flattened;
   declare(*buffer.cell(), shape, dtype, [&] { return context_.full(shape, value, dtype); });
 }

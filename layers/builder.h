@@ -49,6 +49,8 @@ class Builder {
                  const ParameterOptions& options = {});
   void buffer(Buffer& buffer, const Shape& shape, double value) { this->buffer(buffer, shape, value, dtype_); }
   void buffer(Buffer& buffer, const Shape& shape, double value, DType dtype, const Shape& flattened = {});
+  // One that starts with numbers from f(seed, its number in visit order), which are not those of any parameter.
+  void buffer(Buffer& buffer, const Shape& shape, const Initializer& initializer, const Shape& flattened = {});
 
   // Builds a nested layer, and returns what flows out of it. ArgumentError when visit() does not name it.
   template <class L>
@@ -73,6 +75,7 @@ class Builder {
   };
 
   Flow nested(const detail::LayerRef& layer, const Flow& in);
+  std::uint64_t number(const Buffer& buffer) const;  // in visit order; ArgumentError when visit() does not name it
   void declare(detail::Cell& cell, const Shape& shape, DType dtype, const std::function<Tensor()>& first);
   void require_declared() const;
 

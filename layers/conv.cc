@@ -107,12 +107,17 @@ Cost Conv<Axes>::cost(const Shape& in, const Shape& out) const {
 }
 
 template <int Axes>
-Var Conv<Axes>::operator()(const Var& x, const Tail& tail) const {
+Var Conv<Axes>::weight_on(const Var& x) const {
   require_built(weight, kConv[Axes], options.where);
+  return weight.on(x);
+}
+
+template <int Axes>
+Var Conv<Axes>::with_weight(const Var& x, const Var& weight, const Tail& tail) const {
   if (options.bias) require_built(bias, kConv[Axes], options.where);
   const Fused fused(options.activation, tail);
   const auto call = [&](auto op) {
-    return op(x, weight.on(x), options.bias ? bias.on(x) : Var{},
+    return op(x, weight, options.bias ? bias.on(x) : Var{},
               {.stride = options.stride,
                .padding = options.padding,
                .dilation = options.dilation,
@@ -154,12 +159,17 @@ Cost ConvTranspose<Axes>::cost(const Shape& in, const Shape& out) const {
 }
 
 template <int Axes>
-Var ConvTranspose<Axes>::operator()(const Var& x, const Tail& tail) const {
+Var ConvTranspose<Axes>::weight_on(const Var& x) const {
   require_built(weight, kConvTranspose[Axes], options.where);
+  return weight.on(x);
+}
+
+template <int Axes>
+Var ConvTranspose<Axes>::with_weight(const Var& x, const Var& weight, const Tail& tail) const {
   if (options.bias) require_built(bias, kConvTranspose[Axes], options.where);
   const Fused fused(options.activation, tail);
   const auto call = [&](auto op) {
-    return op(x, weight.on(x), options.bias ? bias.on(x) : Var{},
+    return op(x, weight, options.bias ? bias.on(x) : Var{},
               {.stride = options.stride,
                .padding = options.padding,
                .output_padding = options.output_padding,

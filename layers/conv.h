@@ -34,7 +34,11 @@ class Conv {
   Flow build(Builder& b, const Flow& in);
   Cost cost(const Shape& in, const Shape& out) const;
   Var operator()(const Var& x) const { return (*this)(x, Tail{}); }
-  Var operator()(const Var& x, const Tail& tail) const;
+  Var operator()(const Var& x, const Tail& tail) const { return with_weight(x, weight_on(x), tail); }
+  // The layer with another weight of this shape, for what computes one from it (layers/weight_norm.h).
+  Var with_weight(const Var& x, const Var& weight, const Tail& tail = {}) const;
+  Var weight_on(const Var& x) const;      // the weight beside x; ArgumentError before build()
+  static constexpr int kOutputAxis = -1;  // of weight
 };
 
 template <int Axes>
@@ -65,7 +69,11 @@ class ConvTranspose {
   Flow build(Builder& b, const Flow& in);
   Cost cost(const Shape& in, const Shape& out) const;
   Var operator()(const Var& x) const { return (*this)(x, Tail{}); }
-  Var operator()(const Var& x, const Tail& tail) const;
+  Var operator()(const Var& x, const Tail& tail) const { return with_weight(x, weight_on(x), tail); }
+  // The layer with another weight of this shape, for what computes one from it (layers/weight_norm.h).
+  Var with_weight(const Var& x, const Var& weight, const Tail& tail = {}) const;
+  Var weight_on(const Var& x) const;      // the weight beside x; ArgumentError before build()
+  static constexpr int kOutputAxis = -2;  // of weight; each index is an output of every group
 };
 
 }  // namespace detail

@@ -27,10 +27,14 @@ Cost Linear::cost(const Shape& in, const Shape& out) const {
   return {outputs * (2 * static_cast<double>(in[-1]) - 1 + (options.bias ? 1 : 0)), outputs * sizeof(float)};
 }
 
-Var Linear::operator()(const Var& x) const {
+Var Linear::weight_on(const Var& x) const {
   require_built(weight, "Linear", options.where);
+  return weight.on(x);
+}
+
+Var Linear::with_weight(const Var& x, const Var& weight, const Tail& tail) const {
   if (options.bias) require_built(bias, "Linear", options.where);
-  return linear(x, weight.on(x), options.bias ? bias.on(x) : Var{}, options.where);
+  return finish(linear(x, weight, options.bias ? bias.on(x) : Var{}, options.where), tail);
 }
 
 }  // namespace tapestry

@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
-"""Makes the golden files beside this script with PyTorch (made with 2.6.0): small networks, one batch, and the losses of
-20 steps of SGD (momentum 0.9, weight decay 1e-3, Nesterov for mlp_ln), in float64.
+"""Makes the golden files beside this script with PyTorch (made with 2.6.0, weights.npz with 1.13.1): small networks, one
+batch, and the losses of 20 steps of SGD (momentum 0.9, weight decay 1e-3, Nesterov for mlp_ln), in float64.
 
 usage: make_golden.py [FOLDER]
 
 NAME.npz holds "param/<state dict name>" in PyTorch's layouts, "x", "y" (labels), "losses", and "after/<state dict name>"
-as the steps leave it. The last seven networks have the layers of the benchmark models, with fewer channels.
+as the steps leave it. The networks from neupy_gn to voxel_bn3d have the layers of the benchmark models, with fewer
+channels.
 
 conv.npz holds single convolutions: "NAME/weight", "/bias" (where there is one), "/x" and "/dy" as they were drawn, and
 "/y", "/dx", "/dweight" and "/dbias" in float64.
@@ -79,6 +80,17 @@ def voxel_bn3d():
                          nn.AdaptiveAvgPool3d(1), nn.Flatten(), nn.Linear(6, 5))
 
 
+def weights():
+    """Weights that are made from others, in their two ways, around each kind of layer."""
+    direction, spectral = nn.utils.weight_norm, nn.utils.spectral_norm
+    return nn.Sequential(direction(nn.Conv2d(2, 4, 3, padding=1)), nn.ReLU(), spectral(nn.Conv2d(4, 6, (3, 2), bias=False)),
+                         nn.ReLU(), direction(nn.ConvTranspose2d(6, 4, 2, stride=2, groups=2), dim=1), nn.ReLU(),
+                         spectral(nn.ConvTranspose2d(4, 3, (2, 3))), nn.ReLU(),
+                         direction(nn.ConvTranspose2d(3, 2, 2)), nn.Flatten(), direction(nn.Linear(144, 7), dim=None),
+                         nn.ReLU(), spectral(nn.Linear(7, 6), n_power_iterations=2), nn.ReLU(),
+                         direction(nn.Linear(6, 5)))
+
+
 # name: (model, shape of a sample, learning rate)
 NETWORKS = {
     "flatten": (flatten, (3, 4, 2), 0.05),
@@ -90,6 +102,7 @@ NETWORKS = {
     "resnet9_bn": (lambda: resnet9(nn.BatchNorm2d), (3, 16, 8), 0.01),
     "resnet9_gn": (lambda: resnet9(lambda channels: nn.GroupNorm(2, channels)), (3, 16, 8), 0.01),
     "voxel_bn3d": (voxel_bn3d, (1, 4, 8, 6), 0.01),
+    "weights": (weights, (2, 5, 4), 0.02),
 }
 
 # name: (layer, shape of a sample)

@@ -14,6 +14,7 @@
 #include "layers/pool.h"
 #include "layers/reshape.h"
 #include "layers/sequential.h"
+#include "layers/weight_norm.h"
 #include "optim/sgd.h"
 #include "tests/catch.h"
 #include "tests/support/files.h"
@@ -80,6 +81,21 @@ Golden voxel_bn3d() {
           0.01};
 }
 
+// PyTorch's weight_norm has no epsilon; its dim 1 of transposed convolutions is our default, its own default 0 our -1.
+Golden weights() {
+  constexpr double kNone = 1e-300;
+  return {"weights",
+          Input{5, 4, 2} >> WeightNorm{Conv2d{{.out = 4, .kernel = 3, .padding = 1}}, {.epsilon = kNone}} >> Relu{} >>
+              SpectralNorm{Conv2d{{.out = 6, .kernel = {3, 2}, .bias = false}}} >> Relu{} >>
+              WeightNorm{ConvTranspose2d{{.out = 4, .kernel = 2, .stride = 2, .groups = 2}}, {.epsilon = kNone}} >>
+              Relu{} >> SpectralNorm{ConvTranspose2d{{.out = 3, .kernel = {2, 3}}}} >> Relu{} >>
+              WeightNorm{ConvTranspose2d{{.out = 2, .kernel = 2}}, {.feature_axes = -1, .epsilon = kNone}} >>
+              Flatten{} >> WeightNorm{Linear{{.out = 7}}, {.feature_axes = Axes{}, .epsilon = kNone}} >> Relu{} >>
+              SpectralNorm{Linear{{.out = 6}}, {.power_iterations = 2}} >> Relu{} >>
+              WeightNorm{Linear{{.out = 5}}, {.epsilon = kNone}},
+          0.02};
+}
+
 // Trains 20 steps. The largest differences of our losses, and of the state in a saved file, from PyTorch's.
 std::pair<double, double> differences(const Golden& golden, DType dtype) {
   Context context{{.threads = 2}};
@@ -122,7 +138,7 @@ std::pair<double, double> differences(const Golden& golden, DType dtype) {
 TEST_CASE("golden: 20 steps of small networks give PyTorch's losses, and files with its state") {
   for (const Golden& golden :
        {flattened(), flattened_bn(), mlp(), mlp_ln(), neupy_gn(), mnist_bn(), resnet9("resnet9_bn", BatchNorm2d{}),
-        resnet9("resnet9_gn", GroupNorm{{.num_groups = 2}}), voxel_bn3d()}) {
+        resnet9("resnet9_gn", GroupNorm{{.num_groups = 2}}), voxel_bn3d(), weights()}) {
     INFO(golden.name);
     const auto [losses, state] = differences(golden, DType::float64);
     CHECK(losses < 1e-12);
