@@ -112,16 +112,19 @@ void set_forward_factors(const NormWork::Task& task, const ChannelNormDims& dims
 }
 
 // Where some positions of a channel have equal gradients, they are summed and scaled as differences from these: where
-// all are equal, that gives exactly 0.
-void set_usual_gradients(const NormWork::Task& task, const ChannelNormDims& dims, const float* dy) {
+// all are equal, that gives exactly 0. Says whether there are any.
+bool set_usual_gradients(const NormWork::Task& task, const ChannelNormDims& dims, const float* dy) {
   const std::size_t count = std::min<std::size_t>(dims.positions, 8), step = dims.positions / count;
   float* const usual = task.factor(5);
+  bool any = false;
   for (std::size_t c = 0; c < dims.channels; ++c) {
     bool equal = std::isfinite(dy[c]) && !dims.relu && !dims.frozen;
     for (std::size_t i = 1; i < count && equal; ++i) equal = dy[i * step * dims.channels + c] == dy[c];
     usual[c] = equal ? dy[c] : 0;
+    any = any || usual[c] != 0;
   }
   task.repeat(5, 1);
+  return any;
 }
 
 // Makes sums [2, channels] those of g h and g out of those of g t and g - usual, and sets dx = (g - usual) scale + t
@@ -210,7 +213,7 @@ void channel_norm_backward(const Device& device, const ChannelNormDims& dims, st
       return add_to_totals();
     }
     set_forward_factors(task, dims, weight, bias, own);
-    set_usual_gradients(task, dims, dy.data() + at);
+    const NormColumns columns = task.columns(set_usual_gradients(task, dims, dy.data() + at));
     const auto piece = [&](std::size_t begin, std::size_t size) {
       return NormPiece{.x = x.data() + at + begin,
                        .residual = nullptr,
@@ -221,7 +224,7 @@ void channel_norm_backward(const Device& device, const ChannelNormDims& dims, st
                        .size = size};
     };
     task.for_pieces([&](std::size_t begin, std::size_t size, const NormSums& to) {
-      column_products(device.target, piece(begin, size), mask, task.columns(), to);
+      column_products(device.target, piece(begin, size), mask, columns, to);
     });
     task.merge();
     set_backward_factors(task, dims, weight, own, sums);
@@ -230,7 +233,7 @@ void channel_norm_backward(const Device& device, const ChannelNormDims& dims, st
     task.for_pieces([&](std::size_t begin, std::size_t size, const NormSums&) {
       NormPiece masked = piece(begin, size);
       if (masked.dresidual != nullptr) masked.dy = masked.dresidual;
-      gradient_columns(device.target, masked, dresidual.empty() ? mask : NormMask::none, task.columns());
+      gradient_columns(device.target, masked, dresidual.empty() ? mask : NormMask::none, columns);
     });
   });
   const auto add = [&](std::span<float> out, std::size_t first) {

@@ -14,7 +14,7 @@ struct NormColumns {
   const float* center;          // t = x - center
   const float *scale, *offset;  // y = t scale + offset
   const float *slope, *rest;    // dx = (g - usual) scale + t slope + rest
-  const float* usual;           // a gradient that many have, or 0
+  const float* usual;           // a gradient that many have, or 0; nullptr: 0 for all, as it must be with a ReLU
 };
 
 // Where sums are made: `partial` for short ones in float, `totals` in double; both [2, width].
