@@ -6,6 +6,7 @@
 
 #include "autodiff/ops/local_response.h"
 #include "autodiff/ops/norm.h"
+#include "autodiff/ops/weight_norm.h"
 #include "autodiff/tape.h"
 #include "tests/catch.h"
 #include "tests/support/golden.h"
@@ -150,4 +151,19 @@ TEST_CASE("local_response_norm: it meets the vectors of the reference and PyTorc
     ++count;
   }
   REQUIRE(count == 3);
+}
+
+TEST_CASE("norms of weights: they meet the vectors of the reference") {
+  Context reference{{.threads = 1}};
+  const Arrays arrays = golden_arrays(reference, "norm_reference");
+  check_vector(arrays, "weight standardization",
+               [](const Var& w, const Var& gain) { return weight_standardization(w, gain); });
+  check_vector(arrays, "weight norm", [](const Var& v, const Var& g) { return weight_norm(v, g); });
+  check_vector(arrays, "spectral norm", [&](const Var& w, const Var&) {
+    Buffer u, v;
+    u.set(arrays.at("spectral norm/u").reshape({w.shape()[-1]}).to(w.dtype()).clone());
+    v.set(w.value().like({w.shape().size() / w.shape()[-1]}));
+    v.cell()->value.fill(0);
+    return spectral_norm(w, u, v, {.power_iterations = 3});
+  });
 }

@@ -1,6 +1,7 @@
 // The vectors that tests/golden/norm_reference.py writes, in float64 from formulas of its own: the oracle meets them,
 // and so do the ops.
 #include <map>
+#include <set>
 
 #include "tests/catch.h"
 #include "tests/support/golden.h"
@@ -113,6 +114,16 @@ TEST_CASE("norm oracle: it meets the vectors of the reference") {
     INFO(vector.name << ": " << complaint.value_or(""));
     REQUIRE(!complaint);
   }
+}
+
+TEST_CASE("norms: every vector of the reference is met by some test") {
+  Context context{{.threads = 1}};
+  std::set<std::string> names;
+  for (const auto& [key, tensor] : golden_arrays(context, "norm_reference")) names.insert(key.substr(0, key.find('/')));
+  for (const Vector& vector : kVectors) REQUIRE(names.erase(vector.name) == 1);
+  // norm_reference_ops_test.cc has the others.
+  REQUIRE(names == std::set<std::string>{"batch replicas", "batch replicas mask", "local response",
+                                         "weight standardization", "weight norm", "spectral norm"});
 }
 
 TEST_CASE("norms: they meet the vectors of the reference, in double and in float") {
