@@ -25,14 +25,14 @@ concept WeightLayer = Layer<L> && requires(L& layer, const Var& x, const Tail& t
   layer.options.bias;
 };
 
-// `axes` of a weight from 0 on and in order. ShapeError where there is no such axis, ArgumentError for one given twice.
-Axes ascending(std::string_view layer, const Shape& weight, const Axes& axes, const Location& where);
+// `axes` in order, from 0 on. ShapeError, with the option's name, for one that the weight lacks or that is given twice.
+Axes rising_axes(const char* layer, const char* name, const Axes& axes, const Shape& weight, const Location& where);
 // Declares a number for each index along `axes` beside the weight, whose order in files it has: of the weight's rank,
 // with size 1 on the other axes; [] for no axes.
 void build_beside(Builder& b, Parameter& parameter, const Initializer& initializer, const Parameter& weight,
                   const Axes& axes);
 // Such a parameter beside x, with the sizes of `axes` alone. ArgumentError before build().
-Var beside(const Parameter& parameter, const Var& x, const Shape& weight, const Axes& axes, std::string_view layer,
+Var beside(const Parameter& parameter, const Var& x, const Shape& weight, const Axes& axes, const char* layer,
            const Location& where);
 // The lengths sqrt(sum w^2 + epsilon) for each index along `axes`, which is what build_beside() declares.
 Tensor lengths(const Context& context, const Tensor& weight, const Axes& axes, double epsilon);
@@ -103,7 +103,8 @@ class WeightNorm : public detail::WeightWrapper<L> {
 
  private:
   Axes axes_of(const Shape& weight) const {
-    return detail::ascending("WeightNorm", weight, options.feature_axes.value_or(Axes(L::kOutputAxis)), options.where);
+    return detail::rising_axes("WeightNorm", "feature_axes", options.feature_axes.value_or(Axes(L::kOutputAxis)),
+                               weight, options.where);
   }
 };
 
@@ -147,7 +148,7 @@ class WeightStandardization : public detail::WeightWrapper<L> {
  private:
   static constexpr const char* kName = "WeightStandardization";
   Axes axis_of(const Shape& weight) const {
-    return detail::ascending(kName, weight, op_options().out_axis, options.where);
+    return detail::rising_axes(kName, "out_axis", op_options().out_axis, weight, options.where);
   }
   WeightStandardizationOptions op_options() const {
     return {.out_axis = options.out_axis.value_or(L::kOutputAxis), .epsilon = options.epsilon, .where = options.where};

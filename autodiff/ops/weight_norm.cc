@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <array>
 #include <cmath>
 
@@ -27,24 +26,21 @@ int checked_axis(const char* op, const Var& w, int axis, const Location& where) 
   return w.shape().axis(axis);
 }
 
-// The order of axes that has `features` last, and the one that undoes it.
-struct FeaturesLast {
-  FeaturesLast(int rank, const Axes& features) {
-    std::array<int, Shape::kMaxRank> place{};
-    const auto add = [&](int axis) {
-      place[static_cast<std::size_t>(axis)] = there.count();
-      there.add(axis);
-    };
-    for (int axis = 0; axis < rank; ++axis)
-      if (std::ranges::find(features, axis) == features.end()) add(axis);
-    for (int axis : features) add(axis);
-    for (int axis = 0; axis < rank; ++axis) back.add(place[static_cast<std::size_t>(axis)]);
-  }
-  Axes there, back;
-};
+// The order of axes that has `features` last.
+Axes features_last(int rank, const Axes& features) {
+  Axes order;
+  for (int axis = 0; axis < rank; ++axis)
+    if (!detail::contains(features, axis)) order.add(axis);
+  for (int axis : features) order.add(axis);
+  return order;
+}
 
 // The norm of w [outer, features, inner], of any shape.
 Var norm_of(const char* op, const WeightNormDims& dims, const Var& w, const Var& gain, const Location& where) {
+  if (gain.value() && gain.dtype() != w.dtype())
+    fail<ArgumentError>(
+        where, op,
+        fmt::format("the weight is {}, what scales it is {}", dtype_name(w.dtype()), dtype_name(gain.dtype())));
   const kernels::Device& device = w.device();
   Tensor y = w.value().like();
   Tensor stats = w.value().like({3, static_cast<std::int64_t>(dims.features)}, DType::float64);
@@ -73,11 +69,9 @@ Var norm_features(const char* op, const Var& w, const Var& gain, const Axes& fea
   for (int i = 1; i < features.count(); ++i) runs_on = runs_on && features[i] == features[i - 1] + 1;
   const int rank = w.shape().rank(), first = features.count() == 0 ? rank : features[0];
   if (!runs_on) {
-    const FeaturesLast order(rank, features);
-    Axes last;
-    for (int i = rank - features.count(); i < rank; ++i) last.add(i);
-    const Var y = norm_features(op, permute(w, order.there, where), gain, last, center, epsilon, where);
-    return permute(y, order.back, where);
+    const Axes order = features_last(rank, features), last = detail::last_axes(rank, features.count());
+    const Var y = norm_features(op, permute(w, order, where), gain, last, center, epsilon, where);
+    return permute(y, detail::inverse_order(order), where);
   }
   dims.outer = size(0, first);
   dims.features = size(first, first + features.count());
@@ -124,7 +118,7 @@ SpectralVectors iterate(const Var& w, const Matrix& m, const Tensor& u, const Sp
 
 Var outputs_last(const Var& w, const SpectralNormOptions& o) {
   const int axis = w.shape().axis(o.out_axis), rank = w.shape().rank();
-  return axis == rank - 1 ? w : permute(w, FeaturesLast(rank, axis).there, o.where);
+  return axis == rank - 1 ? w : permute(w, features_last(rank, axis), o.where);
 }
 
 Var divided(const Var& w, const SpectralVectors& vectors, double sigma, const Location& where) {
@@ -154,7 +148,7 @@ Var weight_norm(const Var& v, const Var& g, const WeightNormOptions& o) {
   std::array<std::int64_t, Shape::kMaxRank> sizes{};
   for (int axis : o.feature_axes) {
     const int found = checked_axis(kOp, v, axis, o.where);
-    if (std::ranges::find(features, found) != features.end())
+    if (detail::contains(features, found))
       fail<ArgumentError>(o.where, kOp, fmt::format("axis {} is given twice", axis));
     sizes[static_cast<std::size_t>(features.count())] = v.shape()[found];
     features.add(found);
@@ -195,7 +189,7 @@ Var spectral_norm(const Var& w, const Buffer& u, const Buffer& v, const Spectral
   }
   const Var y = divided(last, vectors, sigma, options.where);
   const int axis = w.shape().axis(options.out_axis), rank = w.shape().rank();
-  return axis == rank - 1 ? y : permute(y, FeaturesLast(rank, axis).back, options.where);
+  return axis == rank - 1 ? y : permute(y, detail::inverse_order(features_last(rank, axis)), options.where);
 }
 
 }  // namespace tapestry

@@ -223,7 +223,8 @@ TEST_CASE("norms of weights: bad options are refused") {
                       contains("weight_norm: axis 2 does not exist in [3, 4]"));
   REQUIRE_THROWS_WITH(weight_norm(w, {}, {.feature_axes = {0, -2}}), contains("axis -2 is given twice"));
   REQUIRE_THROWS_WITH(weight_norm(w, {}, {.epsilon = 0}), contains("weight_norm_test.cc:"));
-  REQUIRE_THROWS_AS(weight_norm(w, context.input(context.zeros({4}, DType::float64))), ArgumentError);
+  REQUIRE_THROWS_WITH(weight_norm(w, context.input(context.zeros({4}, DType::float64))),
+                      contains("weight_norm: the weight is float32, what scales it is float64"));
   REQUIRE_THROWS_AS(weight_norm(Var{}, {}), ArgumentError);
   REQUIRE_THROWS_AS(weight_norm(context.input(context.zeros({3}, DType::int64)), {}), ArgumentError);
   REQUIRE_THROWS_WITH(weight_standardization(w, vector(3)), contains("gain must be [4]"));

@@ -268,14 +268,14 @@ TEST_CASE("norms of weights as layers: bad options and layers that are not built
     REQUIRE_THROWS_WITH(model.build(context), contains(message) && contains("0 (") && contains("weight_norm_test.cc:"));
   };
   const Linear linear{{.out = 3}};
-  refused(WeightNorm{linear, {.feature_axes = 2}}, "WeightNorm: the weight [5, 3] has no axis 2");
-  refused(WeightNorm{linear, {.feature_axes = Axes{0, -2}}}, "WeightNorm: axis -2 is given twice");
+  refused(WeightNorm{linear, {.feature_axes = 2}}, "WeightNorm: feature_axes names axis 2, x is [5, 3]");
+  refused(WeightNorm{linear, {.feature_axes = Axes{0, -2}}}, "WeightNorm: feature_axes names axis -2 twice");
   refused(WeightNorm{linear, {.epsilon = 0}}, "epsilon must be positive");
   refused(WeightStandardization{linear, {.out_axis = -3}}, "axis -3 does not exist in [5, 3]");
   refused(WeightStandardization{linear, {.epsilon = -1}}, "epsilon must be positive");
   refused(SpectralNorm{linear, {.power_iterations = 0}}, "power_iterations must be positive; it is 0");
   refused(SpectralNorm{linear, {.epsilon = 0}}, "epsilon must be positive");
-  refused(SpectralNorm{linear, {.out_axis = 2}}, "SpectralNorm: the weight [5, 3] has no axis 2");
+  refused(SpectralNorm{linear, {.out_axis = 2}}, "SpectralNorm: out_axis names axis 2, x is [5, 3]");
   refused(WeightNorm{Linear{{.out = 0}}}, "Linear: out is 0");
   const Var x = context.input(context.zeros({2, 5}));
   REQUIRE_THROWS_AS(WeightNorm{linear}(x), ArgumentError);
