@@ -57,7 +57,11 @@ class Builder::Namer : public Visitor {
 
 void Builder::declare(detail::Cell& cell, const Shape& shape, DType dtype, const std::function<Tensor()>& first) {
   if (!cell.value) {
-    cell.value = first();
+    try {
+      cell.value = first();
+    } catch (const ShapeError& error) {
+      throw ShapeError(fmt::format("build: '{}': {}", cell.name, error.what()));
+    }
     fresh_.push_back(&cell);
     return;
   }
@@ -80,24 +84,15 @@ void Builder::parameter(Parameter& parameter, const Shape& shape, const Initiali
   });
 }
 
-std::uint64_t Builder::number(const Buffer& buffer) const {
+void Builder::buffer(Buffer& buffer, const Shape& shape, const Initializer& initializer, DType dtype,
+                     const Shape& flattened) {
   const auto found = std::ranges::find(buffers_, buffer.cell());
   if (found == buffers_.end()) throw ArgumentError("build: a buffer is declared that visit() does not name");
-  return static_cast<std::uint64_t>(found - buffers_.begin());
-}
-
-void Builder::buffer(Buffer& buffer, const Shape& shape, const Initializer& initializer, const Shape& flattened) {
   constexpr std::uint64_t kBuffers = std::uint64_t{1} << 40;  // beyond the numbers of parameters
-  const std::uint64_t place = kBuffers + number(buffer);
+  const auto number = kBuffers + static_cast<std::uint64_t>(found - buffers_.begin());
   buffer.cell()->flattened = flattened;
-  declare(*buffer.cell(), shape, dtype_,
-          [&] { return initialize(initializer, context_, shape, fans_of(shape), place, dtype_); });
-}
-
-void Builder::buffer(Buffer& buffer, const Shape& shape, double value, DType dtype, const Shape& flattened) {
-  number(buffer);
-  buffer.cell()->flattened = flattened;
-  declare(*buffer.cell(), shape, dtype, [&] { return context_.full(shape, value, dtype); });
+  declare(*buffer.cell(), shape, dtype,
+          [&] { return initialize(initializer, context_, shape, fans_of(shape), number, dtype); });
 }
 
 Flow Builder::nested(const detail::LayerRef& layer, const Flow& in) {

@@ -47,10 +47,12 @@ class Builder {
   // numbers already keeps them. ShapeError when they have another shape, ArgumentError when visit() does not name it.
   void parameter(Parameter& parameter, const Shape& shape, const Initializer& initializer,
                  const ParameterOptions& options = {});
-  void buffer(Buffer& buffer, const Shape& shape, double value) { this->buffer(buffer, shape, value, dtype_); }
-  void buffer(Buffer& buffer, const Shape& shape, double value, DType dtype, const Shape& flattened = {});
-  // One that starts with numbers from f(seed, its number in visit order), which are not those of any parameter.
-  void buffer(Buffer& buffer, const Shape& shape, const Initializer& initializer, const Shape& flattened = {});
+  // The same for a buffer; random numbers are not those of any parameter.
+  void buffer(Buffer& buffer, const Shape& shape, const Initializer& initializer, const Shape& flattened = {}) {
+    this->buffer(buffer, shape, initializer, dtype_, flattened);
+  }
+  void buffer(Buffer& buffer, const Shape& shape, const Initializer& initializer, DType dtype,
+              const Shape& flattened = {});
 
   // Builds a nested layer, and returns what flows out of it. ArgumentError when visit() does not name it.
   template <class L>
@@ -75,7 +77,6 @@ class Builder {
   };
 
   Flow nested(const detail::LayerRef& layer, const Flow& in);
-  std::uint64_t number(const Buffer& buffer) const;  // in visit order; ArgumentError when visit() does not name it
   void declare(detail::Cell& cell, const Shape& shape, DType dtype, const std::function<Tensor()>& first);
   void require_declared() const;
 

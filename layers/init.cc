@@ -128,6 +128,29 @@ Tensor scaled(const Context& context, const Shape& shape, DType dtype, const Phi
   return truncated(context, shape, dtype, philox, {.mean = 0, .std = whole, .low = -2 * whole, .high = 2 * whole});
 }
 
+// The elements of `value`, repeated along its axes of size 1.
+Tensor stretched(const Context& context, const Tensor& value, const Shape& shape, DType dtype) {
+  Shape from = value.shape();
+  while (from.rank() > shape.rank() && from[0] == 1) from = from.drop_front();
+  const int missing = shape.rank() - from.rank();
+  bool fits = value && missing >= 0;
+  for (int i = 0; fits && i < from.rank(); ++i) fits = from[i] == 1 || from[i] == shape[i + missing];
+  if (!fits)
+    throw ShapeError(fmt::format("initialize: the given tensor {} does not broadcast to the parameter {}",
+                                 to_string(value.shape()), to_string(shape)));
+  const Tensor numbers = value.to(DType::float64);
+  return fill(context, shape, dtype, [&](std::size_t i) {
+    std::size_t index = 0, step = 1;
+    for (int axis = from.rank() - 1; axis >= 0; --axis) {
+      const auto size = static_cast<std::size_t>(shape[axis + missing]);
+      if (from[axis] != 1) index += i % size * step;
+      step *= static_cast<std::size_t>(from[axis]);
+      i /= size;
+    }
+    return numbers.span<double>()[index];
+  });
+}
+
 template <class... Cases>
 struct Overloaded : Cases... {
   using Cases::operator()...;
@@ -191,6 +214,7 @@ Tensor initialize(const Initializer& initializer, const Context& context, const 
                                            to_string(init.value.shape()), to_string(shape)));
             return init.value.dtype() == dtype ? init.value.clone() : init.value.to(dtype);
           },
+          [&](const Stretched& init) { return stretched(context, init.value, shape, dtype); },
           [&](const ElementFunction& function) {
             if (!function) throw ArgumentError("initialize: the function is empty");
             Tensor tensor = context.empty(shape, dtype);
@@ -200,7 +224,7 @@ Tensor initialize(const Initializer& initializer, const Context& context, const 
             });
             return tensor;
           }},
-      initializer);
+      static_cast<const InitializerKinds&>(initializer));
 }
 
 }  // namespace tapestry

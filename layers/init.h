@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <utility>
 #include <variant>
 
 #include "autodiff/context.h"
@@ -69,17 +70,29 @@ struct Orthogonal {
 struct Given {
   Tensor value;
 };
+// A tensor that broadcasts to the parameter's shape, after leading axes of size 1 that the parameter has not.
+struct Stretched {
+  Tensor value;
+};
 // Numbers from the user: called with the index of each element.
 using ElementFunction = std::function<double(std::int64_t index)>;
 
-using Initializer = std::variant<Constant, Uniform, Normal, TruncatedNormal, VarianceScaling, Kaiming, Xavier, Lecun,
-                                 Orthogonal, Given, ElementFunction>;
+using InitializerKinds = std::variant<Constant, Uniform, Normal, TruncatedNormal, VarianceScaling, Kaiming, Xavier,
+                                      Lecun, Orthogonal, Given, Stretched, ElementFunction>;
+
+// One of the kinds above; a number is a Constant, a tensor is Given.
+struct Initializer : InitializerKinds {
+  using InitializerKinds::variant;
+  Initializer(double value) : variant(Constant{value}) {}          // NOLINT: implicit
+  Initializer(Tensor value) : variant(Given{std::move(value)}) {}  // NOLINT: implicit
+};
 
 // What Linear and the convolutions start with, weights and biases: uniform within 1 / sqrt(fan_in) (PyTorch's default).
 Initializer default_initializer();
 
 // The first numbers of parameter `number`. ArgumentError for impossible options (a negative deviation, an empty
-// interval, fans of zero), ShapeError when a Given tensor does not fit.
+// interval, fans of zero, an element type other than float32 and float64 but for a Constant), ShapeError when a tensor
+// does not fit.
 Tensor initialize(const Initializer& initializer, const Context& context, const Shape& shape, Fans fans,
                   std::uint64_t number, DType dtype = DType::float32);
 
