@@ -10,6 +10,7 @@
 #include "layers/linear.h"
 #include "layers/norm.h"
 #include "layers/norm_batch.h"
+#include "layers/norm_group.h"
 #include "layers/pool.h"
 #include "layers/reshape.h"
 
@@ -42,8 +43,8 @@ NamedModel neupy_gn() {
 
 NamedModel mnist_bn() {
   return {.model = Input{28, 28, 1} >> Conv2d{{.out = 32, .kernel = 5}} >> Relu{} >> Conv2d{{.out = 32, .kernel = 5}} >>
-                   Relu{} >> BatchNorm2d{} >> MaxPool2d{2} >> Conv2d{{.out = 64, .kernel = 3}} >> Relu{} >>
-                   Conv2d{{.out = 64, .kernel = 3}} >> Relu{} >> BatchNorm2d{} >> MaxPool2d{2} >> Flatten{} >>
+                   Relu{} >> BatchNorm2d::torch() >> MaxPool2d{2} >> Conv2d{{.out = 64, .kernel = 3}} >> Relu{} >>
+                   Conv2d{{.out = 64, .kernel = 3}} >> Relu{} >> BatchNorm2d::torch() >> MaxPool2d{2} >> Flatten{} >>
                    Linear{{.out = 10}},
           .input = {28, 28, 1},
           .batch = 128};
@@ -59,13 +60,13 @@ NamedModel resnet9(const Norm& norm) {
           .input = {32, 32, 3},
           .batch = 64};
 }
-NamedModel resnet9_bn() { return resnet9(BatchNorm2d{}); }
+NamedModel resnet9_bn() { return resnet9(BatchNorm2d::torch()); }
 NamedModel resnet9_gn() { return resnet9(GroupNorm{{.num_groups = 32}}); }
 
 NamedModel voxel_bn3d() {
-  return {.model = Input{16, 28, 28, 1} >> same_conv3d(16) >> BatchNorm3d{} >> Relu{} >> MaxPool3d{2} >>
-                   same_conv3d(32) >> BatchNorm3d{} >> Relu{} >> MaxPool3d{2} >> same_conv3d(64) >> BatchNorm3d{} >>
-                   Relu{} >> AdaptiveAvgPool3d{1} >> Flatten{} >> Linear{{.out = 10}},
+  return {.model = Input{16, 28, 28, 1} >> same_conv3d(16) >> BatchNorm3d::torch() >> Relu{} >> MaxPool3d{2} >>
+                   same_conv3d(32) >> BatchNorm3d::torch() >> Relu{} >> MaxPool3d{2} >> same_conv3d(64) >>
+                   BatchNorm3d::torch() >> Relu{} >> AdaptiveAvgPool3d{1} >> Flatten{} >> Linear{{.out = 10}},
           .input = {16, 28, 28, 1},
           .batch = 16};
 }

@@ -2,7 +2,9 @@
 
 #include <fmt/format.h>
 
-#include "autodiff/ops/norm_inputs.h"
+#include <algorithm>
+
+#include "autodiff/ops/reshape.h"
 #include "kernels/error.h"
 
 namespace tapestry::detail {
@@ -11,41 +13,106 @@ void BatchNorm::visit(Visitor& v) {
   visit_affine(*this, v);
   if (!options.track_running_stats) return;
   v("running_mean", running_mean);
-  v("running_var", running_var);
+  v(options.running_variance == RunningVariance::inverse_std ? "running_inv_std" : "running_var", running_var);
   v("num_batches_tracked", num_batches_tracked);
 }
 
+// Those that the user named, or all that `axis` leaves.
+Axes BatchNorm::features(int rank) const {
+  const Axes named = options.feature_axes.count() > 0 ? options.feature_axes : Axes(-1);
+  if (options.axis.count() == 0) return named;
+  const Axes rest = all_but(canonical(name_, "axis", options.axis, rank, options.where), rank);
+  if (rest.count() == 0)
+    fail<ShapeError>(
+        options.where, name_,
+        fmt::format("axis is {}, which leaves no feature axis of {}D input", to_string(options.axis), rank));
+  if (options.feature_axes.count() == 0) return rest;
+  const Axes wanted = canonical(name_, "feature_axes", named, rank, options.where);
+  if (wanted.count() != rest.count() ||
+      !std::all_of(wanted.begin(), wanted.end(), [&](int axis) { return has(rest, axis); }))
+    fail<ShapeError>(options.where, name_,
+                     fmt::format("axis must be all but the feature axes; they are {} and {} of {}D input",
+                                 to_string(options.axis), to_string(named), rank));
+  return named;
+}
+
+void BatchNorm::check_sample(const Shape& sample) const {
+  if (options.in_size.rank() > 0 && sample != options.in_size)
+    fail<ShapeError>(options.where, name_,
+                     fmt::format("in_size is {}, a sample is {}", tapestry::to_string(options.in_size),
+                                 tapestry::to_string(sample)));
+}
+
 Flow BatchNorm::build(Builder& b, const Flow& in) {
-  check_epsilon(name_, options.epsilon, options.where);
+  check_numbers(name_, options.epsilon, options.dtype, options.where);
   if (options.momentum && !(*options.momentum >= 0 && *options.momentum <= 1))
     fail<ArgumentError>(options.where, name_, fmt::format("momentum is {}, it must be in [0, 1]", *options.momentum));
-  if (in.shape) check_rank(name_, in.shape->rank() + 1, lowest_, highest_, *in.shape, options.where);
-  const Shape channels{b.size("num_features", options.num_features, in, -1, options.where)};
-  build_affine(*this, b, in, channels);
+  const Flow flow = in.shape || options.in_size.rank() == 0 ? in : Flow(options.in_size);
+  if (flow.shape) {
+    check_rank(name_, flow.shape->rank() + 1, lowest_, highest_, *flow.shape, options.where);
+    check_sample(*flow.shape);
+  }
+  const Shape features =
+      channel_sizes(name_, "num_features", options.num_features,
+                    this->features(flow.shape ? flow.shape->rank() + 1 : highest_), b, flow, options.where);
+  build_affine(*this, b, in, features);
   if (!options.track_running_stats) return in;
-  b.buffer(running_mean, channels, 0, b.dtype(), in.flattened);
-  b.buffer(running_var, channels, 1, b.dtype(), in.flattened);
+  b.buffer(running_mean, features, options.running_mean_init, b.dtype(), flattened_for(features, in));
+  b.buffer(running_var, features, options.running_var_init, b.dtype(), flattened_for(features, in));
   b.buffer(num_batches_tracked, {}, 0, DType::int64);
   return in;
 }
 
 Cost BatchNorm::cost(const Shape&, const Shape& out) const {
-  return norm_cost(out, 6 + (options.weight ? 1 : 0) + (options.bias ? 1 : 0));
+  return norm_cost(out, 6 + (has_weight() ? 1 : 0) + (has_bias() ? 1 : 0));
 }
 
-Var BatchNorm::operator()(const Var& x, Mode mode, const Tail& tail) const {
-  check_rank(name_, x.shape().rank(), lowest_, highest_, x.shape(), options.where);
+void BatchNorm::check_input(const Var& x) const {
+  const Shape& shape = x.shape();
+  if (const int unbatched = options.in_size.rank(); unbatched > 0) {
+    if (shape.rank() != unbatched && shape.rank() != unbatched + 1)
+      fail<ShapeError>(
+          options.where, name_,
+          fmt::format("expected {}D or {}D (unbatched) input (got {}D input)", unbatched + 1, unbatched, shape.rank()));
+    check_sample(shape.rank() == unbatched ? shape : shape.drop_front());
+  }
+  check_rank(name_, shape.rank(), lowest_, highest_, shape, options.where);
+  if (options.num_features == 0) return;
+  std::int64_t found = 1;
+  for (const int axis : features(shape.rank())) found *= shape[axis];
+  if (found != options.num_features)
+    fail<ShapeError>(
+        options.where, name_,
+        fmt::format("num_features is {}, but x {} has {}", options.num_features, tapestry::to_string(shape), found));
+}
+
+Var BatchNorm::operator()(const Var& x, Mode mode, const Tensor& mask, const Tail& tail) const {
+  const Shape& sample = options.in_size;
+  if (sample.rank() == 0 || x.shape() != sample) return normalize(x, mode, mask, tail);
+  const Location& where = options.where;
+  const Tail batched{tail.activation,
+                     tail.residual.value() ? reshape(tail.residual, sample.prepend(1), where) : tail.residual};
+  return reshape(normalize(reshape(x, sample.prepend(1), where), mode, mask, batched), sample, where);
+}
+
+Var BatchNorm::normalize(const Var& x, Mode mode, const Tensor& mask, const Tail& tail) const {
+  check_input(x);
   const bool tracks = options.track_running_stats;
   if (tracks) require_built(running_mean, name_, options.where);
-  return batch_norm(x, affine_on(weight, options.weight, x, name_, options.where),
-                    affine_on(bias, options.bias, x, name_, options.where),
+  return batch_norm(x, affine_on(weight, has_weight(), x, name_, options.where),
+                    affine_on(bias, has_bias(), x, name_, options.where),
                     {.training = mode == Mode::train || !tracks,
                      .running_mean = tracks ? &running_mean : nullptr,
                      .running_var = tracks ? &running_var : nullptr,
                      .num_batches_tracked = tracks ? &num_batches_tracked : nullptr,
-                     .momentum = options.momentum ? std::optional(torch_momentum(*options.momentum)) : std::nullopt,
+                     .momentum = options.momentum,
                      .running_variance = options.running_variance,
+                     .feature_axes = features(x.shape().rank()),
                      .epsilon = options.epsilon,
+                     .use_fast_variance = options.use_fast_variance,
+                     .mask = mask,
+                     .dtype = options.dtype,
+                     .replicas = given(options.replicas),
                      .activation = either(options.activation, tail),
                      .residual = tail.residual,
                      .where = options.where});

@@ -19,16 +19,16 @@ Axes axes_but(const Shape& shape, const Axes& left_out);  // all the others, in 
 
 // Elements [n] that belong to sets with statistics in common, and have parameters: all by number.
 struct NormProblem {
-  std::vector<double> x, dy;
-  std::vector<std::size_t> set;      // whose statistics an element has
-  std::vector<std::size_t> affine;   // which weight and bias
-  std::vector<double> weight, bias;  // nothing: 1 and 0
-  std::vector<double> residual;      // nothing: none
-  std::vector<bool> selected;        // what counts for the statistics; nothing: all
-  std::vector<std::size_t> replica;  // of each element; nothing: one. A set has the mean of its replicas' means
-  std::vector<double> frozen_mean, frozen_var;    // of each set; nothing: those of x
-  std::vector<double> running_mean, running_var;  // of each set, before this batch; nothing: 0 and 1
-  bool center = true;                             // false: RMS norm
+  std::vector<double> x = {}, dy = {};
+  std::vector<std::size_t> set = {};           // whose statistics an element has
+  std::vector<std::size_t> affine = {};        // which weight and bias
+  std::vector<double> weight = {}, bias = {};  // nothing: 1 and 0
+  std::vector<double> residual = {};           // nothing: none
+  std::vector<bool> selected = {};             // what counts for the statistics; nothing: all
+  std::vector<std::size_t> replica = {};  // of each element; nothing: one. A set has the mean of its replicas' means
+  std::vector<double> frozen_mean = {}, frozen_var = {};    // of each set; nothing: those of x
+  std::vector<double> running_mean = {}, running_var = {};  // of each set, before this batch; nothing: 0 and 1
+  bool center = true;                                       // false: RMS norm
   bool relu = false;
   double epsilon = 1e-5;
 };

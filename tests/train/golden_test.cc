@@ -11,6 +11,7 @@
 #include "layers/models.h"
 #include "layers/norm.h"
 #include "layers/norm_batch.h"
+#include "layers/norm_group.h"
 #include "layers/pool.h"
 #include "layers/reshape.h"
 #include "layers/sequential.h"
@@ -42,7 +43,7 @@ Golden mlp_ln() {
 }
 
 Golden flattened_bn() {
-  return {"flatten_bn", Input{4, 2, 3} >> Flatten{} >> Relu{} >> BatchNorm1d{} >> Linear{{.out = 5}}};
+  return {"flatten_bn", Input{4, 2, 3} >> Flatten{} >> Relu{} >> BatchNorm1d::torch() >> Linear{{.out = 5}}};
 }
 
 Golden neupy_gn() {
@@ -54,8 +55,8 @@ Golden neupy_gn() {
 Golden mnist_bn() {
   return {"mnist_bn",
           Input{20, 24, 1} >> Conv2d{{.out = 4, .kernel = 5}} >> Relu{} >> Conv2d{{.out = 4, .kernel = 5}} >> Relu{} >>
-              BatchNorm2d{} >> MaxPool2d{2} >> Conv2d{{.out = 6, .kernel = 3}} >> Relu{} >>
-              Conv2d{{.out = 6, .kernel = 3}} >> Relu{} >> BatchNorm2d{} >> MaxPool2d{2} >> Flatten{} >>
+              BatchNorm2d::torch() >> MaxPool2d{2} >> Conv2d{{.out = 6, .kernel = 3}} >> Relu{} >>
+              Conv2d{{.out = 6, .kernel = 3}} >> Relu{} >> BatchNorm2d::torch() >> MaxPool2d{2} >> Flatten{} >>
               Linear{{.out = 5}},
           0.001};
 }
@@ -75,9 +76,9 @@ Golden resnet9(const char* name, const Norm& norm) {
 Golden voxel_bn3d() {
   const auto same3d = [](std::int64_t out) { return Conv3d{{.out = out, .kernel = 3, .padding = 1, .bias = false}}; };
   return {"voxel_bn3d",
-          Input{4, 8, 6, 1} >> same3d(4) >> BatchNorm3d{} >> Relu{} >> MaxPool3d{2} >> same3d(4) >> BatchNorm3d{} >>
-              Relu{} >> MaxPool3d{2} >> same3d(6) >> BatchNorm3d{} >> Relu{} >> AdaptiveAvgPool3d{1} >> Flatten{} >>
-              Linear{{.out = 5}},
+          Input{4, 8, 6, 1} >> same3d(4) >> BatchNorm3d::torch() >> Relu{} >> MaxPool3d{2} >> same3d(4) >>
+              BatchNorm3d::torch() >> Relu{} >> MaxPool3d{2} >> same3d(6) >> BatchNorm3d::torch() >> Relu{} >>
+              AdaptiveAvgPool3d{1} >> Flatten{} >> Linear{{.out = 5}},
           0.01};
 }
 
@@ -136,9 +137,9 @@ std::pair<double, double> differences(const Golden& golden, DType dtype) {
 }  // namespace
 
 TEST_CASE("golden: 20 steps of small networks give PyTorch's losses, and files with its state") {
-  for (const Golden& golden :
-       {flattened(), flattened_bn(), mlp(), mlp_ln(), neupy_gn(), mnist_bn(), resnet9("resnet9_bn", BatchNorm2d{}),
-        resnet9("resnet9_gn", GroupNorm{{.num_groups = 2}}), voxel_bn3d(), weights()}) {
+  for (const Golden& golden : {flattened(), flattened_bn(), mlp(), mlp_ln(), neupy_gn(), mnist_bn(),
+                               resnet9("resnet9_bn", BatchNorm2d::torch()),
+                               resnet9("resnet9_gn", GroupNorm{{.num_groups = 2}}), voxel_bn3d(), weights()}) {
     INFO(golden.name);
     const auto [losses, state] = differences(golden, DType::float64);
     CHECK(losses < 1e-12);

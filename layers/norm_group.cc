@@ -1,0 +1,117 @@
+#include "layers/norm_group.h"
+
+#include <fmt/format.h>
+
+#include <array>
+
+#include "kernels/error.h"
+
+namespace tapestry {
+namespace {
+
+constexpr std::int64_t kDefaultGroups = 32;
+
+}  // namespace
+
+GroupNorm::GroupNorm(std::int64_t num_groups, Location where) : GroupNorm(Options{.where = where}) {
+  if (num_groups < 1)
+    fail<ArgumentError>(where, "GroupNorm", fmt::format("num_groups must be positive; it is {}", num_groups));
+  options.num_groups = num_groups;
+}
+
+std::int64_t GroupNorm::groups_of(std::int64_t channels) const {
+  const auto& [groups, size] = std::pair(options.num_groups, options.group_size);
+  if (groups < 0 || size < 0 || (groups != 0 && size != 0))
+    fail<ArgumentError>(options.where, "GroupNorm",
+                        fmt::format("give either num_groups or group_size; they are {} and {}", groups, size));
+  const std::int64_t divisor = size != 0 ? size : groups != 0 ? groups : kDefaultGroups;
+  if (channels % divisor == 0) return size != 0 ? channels / size : divisor;
+  fail<ShapeError>(options.where, "GroupNorm",
+                   neupy_        ? fmt::format("Cannot divide {} input channels into {} groups", channels, divisor)
+                   : size != 0   ? fmt::format("{} channels cannot form groups of {}", channels, size)
+                   : groups != 0 ? fmt::format("{} channels cannot form {} equal groups", channels, groups)
+                                 : fmt::format("{} channels cannot form {} equal groups, the default; say .num_groups "
+                                               "or .group_size",
+                                               channels, divisor));
+}
+
+Axes GroupNorm::reduction_axes(int rank) const {
+  if (options.axis.count() == 0) return options.reduction_axes;
+  if (options.reduction_axes.count() > 0)
+    fail<ArgumentError>(options.where, "GroupNorm", "give either axis or reduction_axes");
+  if (options.feature_axes.count() != 1 || (options.feature_axes[0] != -1 && options.feature_axes[0] != rank - 1))
+    fail<ArgumentError>(options.where, "GroupNorm", "axis needs channels that lie last; say .reduction_axes");
+  // brainpy counts in the view [N, d1..dk, groups, group_size], whose last axis is normalized anyway.
+  Axes reduced;
+  for (const int axis : detail::canonical("GroupNorm", "axis", options.axis, rank + 1, options.where)) {
+    if (axis == 0 || axis == rank - 1)
+      fail<ShapeError>(options.where, "GroupNorm",
+                       fmt::format("axis is {}, whose {} is that of the {}; it takes the positions from 1 to {}",
+                                   detail::to_string(options.axis), axis, axis == 0 ? "batch" : "groups", rank - 2));
+    if (axis < rank) reduced.add(axis);
+  }
+  reduced.add(rank - 1);
+  return reduced;
+}
+
+// Of weight and bias. Per position it is the sizes of what is normalized: positions, then channels of a group.
+Shape GroupNorm::affine_shape(const Shape& channels, std::int64_t groups, const Flow& in) const {
+  if (options.affine == AffineShape::per_channel) return channels;
+  if (!in.shape)
+    fail<ShapeError>(options.where, "GroupNorm",
+                     "weight and bias per position need the shape of the input: start the model with Input{...}");
+  const int rank = in.shape->rank() + 1;
+  const Axes features = detail::canonical("GroupNorm", "feature_axes", options.feature_axes, rank, options.where);
+  Axes reduced = detail::canonical("GroupNorm", "reduction_axes", reduction_axes(rank), rank, options.where);
+  if (reduced.count() == 0) reduced = detail::all_but(0, rank);
+  std::array<std::int64_t, Shape::kMaxRank> sizes{};
+  std::size_t count = 0;
+  for (int axis = 1; axis < rank; ++axis)
+    if (detail::has(reduced, axis) && !detail::has(features, axis)) sizes[count++] = (*in.shape)[axis - 1];
+  sizes[count++] = channels.size() / groups;
+  return Shape(std::span<const std::int64_t>(sizes).first(count));
+}
+
+void GroupNorm::check_images(int rank) const {
+  if (neupy_ && rank != 4)
+    fail<ShapeError>(options.where, "GroupNorm",
+                     fmt::format("Group normalization layer expects 4 dimensional input, got {} instead", rank));
+}
+
+Flow GroupNorm::build(Builder& b, const Flow& in) {
+  detail::check_numbers("GroupNorm", options.epsilon, options.dtype, options.where);
+  if (in.shape) check_images(in.shape->rank() + 1);
+  const Shape channels = detail::channel_sizes("GroupNorm", "num_channels", options.num_channels, options.feature_axes,
+                                               b, in, options.where);
+  const std::int64_t groups = groups_of(channels.size());
+  if (in.shape)
+    detail::canonical("GroupNorm", "reduction_axes", reduction_axes(in.shape->rank() + 1), in.shape->rank() + 1,
+                      options.where);
+  detail::build_affine(*this, b, in, affine_shape(channels, groups, in));
+  return in;
+}
+
+Cost GroupNorm::cost(const Shape&, const Shape& out) const {
+  return detail::norm_cost(out, 6 + (has_weight() ? 1 : 0) + (has_bias() ? 1 : 0));
+}
+
+Var GroupNorm::operator()(const Var& x, const Tensor& mask, const Tail& tail) const {
+  check_images(x.shape().rank());
+  return group_norm(x, detail::affine_on(weight, has_weight(), x, "GroupNorm", options.where),
+                    detail::affine_on(bias, has_bias(), x, "GroupNorm", options.where),
+                    {.num_groups = options.num_groups,
+                     .group_size = options.group_size,
+                     .reduction_axes = reduction_axes(x.shape().rank()),
+                     .feature_axes = options.feature_axes,
+                     .affine = options.affine,
+                     .epsilon = options.epsilon,
+                     .use_fast_variance = options.use_fast_variance,
+                     .mask = mask,
+                     .dtype = options.dtype,
+                     .replicas = detail::given(options.replicas),
+                     .activation = detail::either(options.activation, tail),
+                     .residual = tail.residual,
+                     .where = options.where});
+}
+
+}  // namespace tapestry

@@ -1,0 +1,110 @@
+#include "layers/norm_parts.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+
+#include "autodiff/ops/norm_inputs.h"
+#include "kernels/error.h"
+
+namespace tapestry::detail {
+
+Shape flattened_for(const Shape& shape, const Flow& in) {
+  return shape.rank() == 1 && shape[0] == in.flattened.size() ? in.flattened : Shape{};
+}
+
+void declare(Builder& b, Parameter& parameter, const Shape& shape, const NormParameter& with, const Flow& in) {
+  b.parameter(parameter, shape, with.initializer, {.flattened = flattened_for(shape, in)});
+  if (!with.trainable) parameter.freeze();
+}
+
+Var affine_on(const Parameter& parameter, bool given, const Var& x, std::string_view layer, const Location& where) {
+  if (!given) return {};
+  require_built(parameter, layer, where);
+  return parameter.on(x);
+}
+
+Cost norm_cost(const Shape& out, int operations) {
+  const auto elements = static_cast<double>(out.size());
+  return {elements * operations, elements * sizeof(float)};
+}
+
+void check_numbers(std::string_view layer, double epsilon, const std::optional<DType>& dtype, const Location& where) {
+  check_epsilon(layer, epsilon, where);
+  if (dtype && *dtype != DType::float32 && *dtype != DType::float64)
+    fail<ArgumentError>(where, layer, fmt::format("dtype must be float32 or float64; it is {}", dtype_name(*dtype)));
+}
+
+void check_rank(std::string_view layer, int rank, int low, int high, const Shape& shape, const Location& where) {
+  constexpr std::string_view kInputs[] = {"[N, C]", "[N, L, C]", "[N, H, W, C]", "[N, D, H, W, C]"};
+  if (rank >= low && rank <= high) return;
+  const std::string_view first = kInputs[low - 2], last = kInputs[high - 2];
+  const std::string wanted = low == high ? fmt::format("{}D", low) : fmt::format("{}D or {}D", low, high);
+  fail<ShapeError>(where, layer,
+                   fmt::format("expected {} input (got {}D input): the input must be {}{}{}; it is {}{}", wanted, rank,
+                               first, low == high ? "" : " or ", low == high ? "" : last,
+                               rank == shape.rank() ? "" : "N samples of ", to_string(shape)));
+}
+
+Axes canonical(std::string_view layer, std::string_view option, const Axes& axes, int rank, const Location& where) {
+  unsigned named = 0;
+  for (const int axis : axes) {
+    if (axis < -rank || axis >= rank)
+      fail<ShapeError>(where, layer,
+                       fmt::format("Invalid axis {} for {}D input; {} is {}", axis, rank, option, to_string(axes)));
+    const unsigned bit = 1u << (axis < 0 ? axis + rank : axis);
+    if ((named & bit) != 0)
+      fail<ShapeError>(
+          where, layer,
+          fmt::format("{} {} of {}D input have to contain only unique values", option, to_string(axes), rank));
+    named |= bit;
+  }
+  Axes found;
+  for (int axis = 0; axis < rank; ++axis)
+    if ((named >> axis & 1u) != 0) found.add(axis);
+  return found;
+}
+
+bool has(const Axes& axes, int axis) { return std::find(axes.begin(), axes.end(), axis) != axes.end(); }
+
+Axes all_but(const Axes& axes, int rank) {
+  Axes rest;
+  for (int axis = 0; axis < rank; ++axis)
+    if (!has(axes, axis)) rest.add(axis);
+  return rest;
+}
+
+std::string to_string(const Axes& axes) { return fmt::format("{{{}}}", fmt::join(axes.begin(), axes.end(), ", ")); }
+
+Shape sizes_of(std::string_view layer, std::string_view option, const Shape& given, const Axes& axes, const Builder& b,
+               const Flow& in, const Location& where) {
+  if (given.rank() > 0 && given.rank() != axes.count())
+    fail<ShapeError>(where, layer,
+                     fmt::format("{} is {}, but the parameters are along the axes {}", option,
+                                 tapestry::to_string(given), to_string(axes)));
+  const Axes known = in.shape ? canonical(layer, "feature axes", axes, in.shape->rank() + 1, where) : axes;
+  std::array<std::int64_t, Shape::kMaxRank> sizes{};
+  for (int i = 0; i < axes.count(); ++i) {
+    if (known[i] == 0)
+      fail<ShapeError>(where, layer, fmt::format("axis {} is the batch, it cannot be a feature axis", axes[i]));
+    const int of_sample = known[i] < 0 ? known[i] : known[i] - 1;
+    sizes[static_cast<std::size_t>(i)] = b.size(option, given.rank() > 0 ? given[i] : 0, in, of_sample, where);
+  }
+  return Shape(std::span<const std::int64_t>(sizes).first(static_cast<std::size_t>(axes.count())));
+}
+
+Shape channel_sizes(std::string_view layer, std::string_view option, std::int64_t given, const Axes& axes,
+                    const Builder& b, const Flow& in, const Location& where) {
+  if (given < 0) fail<ArgumentError>(where, layer, fmt::format("{} is {}, it must be positive", option, given));
+  if (axes.count() == 0) fail<ArgumentError>(where, layer, "there must be at least one feature axis");
+  const Shape sizes = sizes_of(layer, option, axes.count() == 1 ? Shape{given} : Shape{}, axes, b, in, where);
+  if (given > 0 && sizes.size() != given)
+    fail<ShapeError>(
+        where, layer,
+        fmt::format("{} is {}, but the feature axes {} have {}", option, given, to_string(axes), sizes.size()));
+  return sizes;
+}
+
+}  // namespace tapestry::detail

@@ -1,0 +1,67 @@
+// What the norm layers share: parameters, axes and checks; not part of the public interface.
+#pragma once
+
+#include <string_view>
+
+#include "autodiff/ops/norm.h"
+#include "layers/builder.h"
+
+namespace tapestry::detail {
+
+// weight and bias, where the layer has them.
+template <class L>
+void visit_affine(L& layer, Visitor& v) {
+  if (layer.has_weight()) v("weight", layer.weight);
+  if constexpr (requires { layer.bias; })
+    if (layer.has_bias()) v("bias", layer.bias);
+}
+
+struct NormParameter {
+  const Initializer& initializer;
+  bool trainable = true;
+};
+// in.flattened where the parameter has one number for each of what was flattened; files keep PyTorch's order then.
+Shape flattened_for(const Shape& shape, const Flow& in);
+void declare(Builder& b, Parameter& parameter, const Shape& shape, const NormParameter& with, const Flow& in);
+
+template <class L>
+void build_affine(L& layer, Builder& b, const Flow& in, const Shape& shape) {
+  const auto& o = layer.options;
+  if (layer.has_weight()) declare(b, layer.weight, shape, {o.weight_init, o.trainable}, in);
+  if constexpr (requires { layer.bias; })
+    if (layer.has_bias()) declare(b, layer.bias, shape, {o.bias_init, o.trainable}, in);
+}
+
+// The parameter as an input beside x; a Var that holds nothing where the layer has none.
+Var affine_on(const Parameter& parameter, bool given, const Var& x, std::string_view layer, const Location& where);
+// The layer's own activation or that of the tail: one of them is none.
+inline Activation either(Activation own, const Tail& tail) { return own == Activation::none ? tail.activation : own; }
+template <class Options>
+bool takes_tail(const Options& options) {
+  return options.activation == Activation::none;
+}
+inline const ReplicaAxes* given(const ReplicaAxes& replicas) {
+  return replicas.names.empty() && replicas.index_groups.empty() ? nullptr : &replicas;
+}
+Cost norm_cost(const Shape& out, int operations);
+
+// ArgumentError for an epsilon that is not positive and finite, and for an integer dtype.
+void check_numbers(std::string_view layer, double epsilon, const std::optional<DType>& dtype, const Location& where);
+// ShapeError unless x has from `low` to `high` axes; `rank` counts the batch, `shape` may leave it out.
+void check_rank(std::string_view layer, int rank, int low, int high, const Shape& shape, const Location& where);
+// `axes`, each in [0, rank), rising. ShapeError where that is not so, or one is named twice.
+Axes canonical(std::string_view layer, std::string_view option, const Axes& axes, int rank, const Location& where);
+bool has(const Axes& axes, int axis);
+// The first to the last axis of x but those of `axes`.
+Axes all_but(const Axes& axes, int rank);
+std::string to_string(const Axes& axes);  // "{0, 1, 2}"
+
+// The sizes of axes of x [N, in], in its order; `given` has what the user said, nothing or a size for each axis.
+// ShapeError where they are not known, or the batch is among them.
+Shape sizes_of(std::string_view layer, std::string_view option, const Shape& given, const Axes& axes, const Builder& b,
+               const Flow& in, const Location& where);
+// The same where the user says one number: of elements along all of `axes`; 0: nothing.
+Shape channel_sizes(std::string_view layer, std::string_view option, std::int64_t given, const Axes& axes,
+                    const Builder& b, const Flow& in, const Location& where);
+
+}  // namespace tapestry::detail

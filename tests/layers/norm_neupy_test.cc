@@ -1,0 +1,145 @@
+// What the tests and the documentation of neupy do with its norm layers.
+#include <cmath>
+
+#include "autodiff/ops/loss.h"
+#include "autodiff/tape.h"
+#include "kernels/error.h"
+#include "layers/activation.h"
+#include "layers/conv.h"
+#include "layers/linear.h"
+#include "layers/norm_batch.h"
+#include "layers/norm_group.h"
+#include "layers/reshape.h"
+#include "layers/sequential.h"
+#include "layers/softmax.h"
+#include "optim/sgd.h"
+#include "tests/layers/norm_layers.h"
+
+using namespace tapestry;
+using test::built;
+using test::refusal;
+
+TEST_CASE("neupy: the documented network of two convolutions with GroupNorm has 94714 parameters, and learns") {
+  Context context;
+  Sequential network = Input{28, 28, 1} >> Conv2d{{.out = 16, .kernel = 3}} >> GroupNorm::neupy({.n_groups = 4}) >>
+                       Relu{} >> Conv2d{{.out = 16, .kernel = 3}} >> GroupNorm::neupy({.n_groups = 4}) >> Relu{} >>
+                       Flatten{} >> Linear{{.out = 10}};
+  network.build(context);
+  CHECK(parameter_count(network) == 94714);
+  CHECK(network.layer_summary().output == Shape{10});
+  SGD optimizer{network.parameters(), {.lr = 0.05}};
+  const Tensor x = context.normal({4, 28, 28, 1}, 0, 1, 1);
+  const Tensor labels = context.tensor<std::int64_t>({4}, std::vector<std::int64_t>{1, 2, 3, 4});
+  double first = 0, last = 0;
+  for (int step = 0; step < 8; ++step) {
+    Tape tape{context};
+    const Var loss = cross_entropy(network(tape.input(x), Mode::train), labels);
+    optimizer.step(tape.backward(loss));
+    (step == 0 ? first : last) = loss.item();
+  }
+  CHECK(last < first);
+}
+
+TEST_CASE("neupy: GroupNorm refuses other ranks and channels that do not divide, in its words") {
+  Context context;
+  CHECK_THAT(refusal(context, GroupNorm::neupy({.n_groups = 4}), Shape{10, 12}),
+             contains("norm_neupy_test.cc:") &&
+                 contains("Group normalization layer expects 4 dimensional input, got 3 instead"));
+  CHECK_THAT(refusal(context, GroupNorm::neupy({.n_groups = 4}), Shape{10, 10, 11}),
+             contains("Cannot divide 11 input channels into 4 groups"));
+  CHECK_THAT(refusal(context, GroupNorm::neupy({.n_groups = 4})), contains("num_channels is not given"));
+  REQUIRE_THROWS_WITH(GroupNorm::neupy({}), contains("n_groups must be at least 1; it is 0"));
+  const GroupNorm layer = built(context, GroupNorm::neupy({.n_groups = 4}), Shape{10, 10, 12});
+  REQUIRE_THROWS_WITH(layer(context.input(context.zeros({7, 10, 12}))), contains("got 3 instead"));
+}
+
+TEST_CASE("neupy: GroupNorm of [7, 10, 10, 12] in 4 groups, and of 16 channels") {
+  Context context;
+  for (const Shape& shape : {Shape{7, 10, 10, 12}, Shape{7, 6, 6, 16}}) {
+    const Tensor x = context.normal(shape, 1, 2, 1);
+    const GroupNorm layer = built(
+        context, GroupNorm::neupy({.n_groups = 4, .beta = Uniform{-1, 1}, .gamma = Uniform{1, 2}}), shape.drop_front());
+    test::require_normalized({.set = test::groups_of(shape, 4),
+                              .affine = test::index_over(shape, 3),
+                              .weight = test::numbers(layer.weight.value()),
+                              .bias = test::numbers(layer.bias.value())},
+                             x, layer(context.input(x)).value());
+  }
+}
+
+TEST_CASE("neupy: gamma and beta are numbers, initializers or arrays [1, 1, 1, C]") {
+  Context context;
+  const GroupNorm layer = built(
+      context, GroupNorm::neupy({.n_groups = 2, .beta = -1.0, .gamma = context.tensor({1, 1, 1, 4}, {1, 2, 3, 4})}),
+      Shape{3, 3, 4});
+  CHECK(test::numbers(layer.weight.value()) == std::vector<double>{1, 2, 3, 4});
+  CHECK(test::numbers(layer.bias.value()) == std::vector<double>(4, -1));
+  CHECK_THAT(refusal(context, GroupNorm::neupy({.n_groups = 2, .gamma = context.zeros({1, 1, 2, 4})}), Shape{3, 3, 4}),
+             contains("the given tensor [1, 1, 2, 4] does not broadcast to the parameter [4]"));
+}
+
+TEST_CASE("neupy: BatchNorm in training gives mean 0 and deviation 1, or beta and gamma") {
+  Context context;
+  const Var x = context.input(context.uniform({30, 10}, 0, 1, 1));
+  const auto moments = [&](const NeupyBatchNormOptions& options) {
+    const BatchNorm0d layer = built(context, BatchNorm0d::neupy(options), Shape{10});
+    const std::vector<double> y = test::numbers(layer(x, Mode::train).value());
+    double mean = 0, square = 0;
+    for (double value : y) {
+      mean += value / 300;
+      square += value * value / 300;
+    }
+    return std::pair(mean, std::sqrt(square - mean * mean));
+  };
+  const auto [mean, deviation] = moments({});
+  CHECK(std::abs(mean) < 1e-3);
+  CHECK(std::abs(deviation - 1) < 1e-3);
+  const auto [beta, gamma] = moments({.beta = -3.14, .gamma = 4.3});
+  CHECK(std::abs(beta + 3.14) < 1e-3);
+  CHECK(std::abs(gamma - 4.3) < 1e-3);
+}
+
+TEST_CASE("neupy: an untrained BatchNorm passes x on, training makes two updates and evaluation none") {
+  Context context;
+  const BatchNorm0d layer = built(context, BatchNorm0d::neupy(), Shape{10});
+  std::vector<std::string> names;
+  for (const StateEntry& entry : state(layer)) names.push_back(entry.name);
+  CHECK(names == std::vector<std::string>{"weight", "bias", "running_mean", "running_inv_std", "num_batches_tracked"});
+  const Tensor x = context.uniform({30, 10}, 0, 1, 1);
+  CHECK(test::numbers(layer(context.input(x), Mode::eval).value()) == test::numbers(x));
+  const auto run = [&](Mode mode) {
+    Tape tape{context};
+    layer(tape.input(x), mode);
+    tape.commit();
+  };
+  run(Mode::eval);
+  CHECK(test::numbers(layer.running_var.value()) == std::vector<double>(10, 1));
+  run(Mode::train);
+  double mean = 0, square = 0;
+  for (std::size_t i = 0; i < 300; i += 10) {
+    mean += x.span<float>()[i] / 30.0;
+    square += x.span<float>()[i] * x.span<float>()[i] / 30.0;
+  }
+  CHECK(layer.running_mean.value().span<float>()[0] == Approx(0.1 * mean));
+  CHECK(layer.running_var.value().span<float>()[0] == Approx(0.9 + 0.1 / std::sqrt(square - mean * mean + 1e-5)));
+  const double m = layer.running_mean.value().span<float>()[0], inverse = layer.running_var.value().span<float>()[0];
+  CHECK(layer(context.input(x), Mode::eval).value().span<float>()[0] == Approx((x.span<float>()[0] - m) * inverse));
+}
+
+TEST_CASE("neupy: BatchNorm's axes leave the parameters, and must be unique and exist") {
+  Context context;
+  const auto shape = [&](const Axes& axes, const Shape& sample) {
+    return built(context, BatchNorm1d::neupy({.axes = axes}), sample).running_mean.shape();
+  };
+  CHECK(shape({}, {2, 4}) == Shape{4});
+  CHECK(shape({0, 2}, {2, 4}) == Shape{2});
+  CHECK(shape(0, {2, 3}) == Shape{2, 3});
+  CHECK_THAT(refusal(context, BatchNorm1d::neupy({.axes = {0, 0}}), Shape{2, 4}),
+             contains("have to contain only unique values"));
+  CHECK_THAT(refusal(context, BatchNorm1d::neupy({.axes = {0, 3}}), Shape{2, 4}), contains("Invalid axis 3"));
+  const BatchNorm1d given =
+      built(context, BatchNorm1d::neupy({.running_mean = 0.5, .running_inv_std = context.tensor({1, 1, 2}, {2, 3})}),
+            Shape{4, 2});
+  CHECK(test::numbers(given.running_mean.value()) == std::vector<double>{0.5, 0.5});
+  CHECK(test::numbers(given.running_var.value()) == std::vector<double>{2, 3});
+}
