@@ -1,6 +1,10 @@
-// The norms give the same bits at any number of threads, whatever their options.
+// The norms give the same bits at any number of threads, whatever their options, and whatever a mask leaves out.
+#include <cmath>
+#include <limits>
+
 #include "tests/catch.h"
 #include "tests/support/norm_case.h"
+#include "tests/support/targets.h"
 
 using namespace tapestry;
 using namespace tapestry::test;
@@ -53,5 +57,37 @@ TEST_CASE("norms: every form gives the same bits at 1, 2, 3 and 7 threads") {
       const std::vector<double> expected = all_of(run(one, c, problem, dtype));
       for (Context* context : {&two, &three, &seven}) REQUIRE(all_of(run(*context, c, problem, dtype)) == expected);
     }
+  }
+}
+
+TEST_CASE("norms: what a mask leaves out changes no bit of what counts") {
+  const double hidden[] = {NAN, INFINITY, -INFINITY, std::numeric_limits<float>::max(), 1e-40, -1e30};
+  for (Target target : tested_targets()) {
+    Context context{{.threads = 2, .target = target}};
+    for (NormKind kind : {NormKind::group, NormKind::layer, NormKind::rms, NormKind::batch_train, NormKind::instance})
+      for (DType dtype : {DType::float32, DType::float64})
+        for (std::uint64_t seed = 1; seed <= 8; ++seed) {
+          const NormCase c{.kind = kind,
+                           .shape = {3, 7, 12},
+                           .num_groups = 2,
+                           .mask = Shape{3, 7, 12},
+                           .bias = kind != NormKind::rms,
+                           .mean = 5,
+                           .seed = seed};
+          NormProblem problem = draw(c);
+          for (std::size_t i = 0; i < problem.x.size(); ++i)
+            if (!problem.selected[i]) problem.dy[i] = 0;
+          const NormResults expected = run(context, c, problem, dtype);
+          for (std::size_t i = 0; i < problem.x.size(); ++i)
+            if (!problem.selected[i]) problem.x[i] = hidden[(seed + i) % std::size(hidden)];
+          const NormResults found = run(context, c, problem, dtype);
+          INFO(target_name(target) << ", " << dtype_name(dtype) << ", " << describe(c));
+          for (std::size_t i = 0; i < problem.x.size(); ++i)
+            if (problem.selected[i]) REQUIRE((found.y[i] == expected.y[i] && found.dx[i] == expected.dx[i]));
+          REQUIRE(found.dweight == expected.dweight);
+          REQUIRE(found.dbias == expected.dbias);
+          REQUIRE(found.running_var == expected.running_var);
+          count_case(target);
+        }
   }
 }
