@@ -11,6 +11,9 @@
 #include "layers/linear.h"
 #include "layers/models.h"
 #include "layers/norm.h"
+#include "layers/norm_batch.h"
+#include "layers/norm_group.h"
+#include "layers/norm_instance.h"
 #include "layers/pool.h"
 #include "layers/reshape.h"
 #include "layers/residual.h"
@@ -129,6 +132,19 @@ TEST_CASE("heap: no call in a steady step with pooling, interpolation and paddin
   model.build(context);
   SGD optimizer{model.parameters(), {.lr = 0.01}};
   require_steady(calls_per_step(context, model, optimizer, {20, 24, 3}, 32));
+}
+
+TEST_CASE("heap: no call in a steady step of norm layers that reduce and weigh other axes") {
+  if (!test::counts_heap_calls()) return;
+  Context context{{.threads = 2}};
+  Sequential model = Input{6, 4} >> Linear{{.out = 8}} >> GroupNorm::brainpy({.num_groups = 2, .axis = 1}) >>
+                     BatchNorm1d::neupy({.axes = {0, 2}}) >> RMSNorm{} >>
+                     InstanceNorm{{.weight = true, .feature_axes = 1}} >>
+                     LayerNorm::brainstate({.in_size = {8}, .reduction_axes = {1, 2}}) >>
+                     BatchNorm1d::brainstate({.in_size = {6, 8}}) >> Flatten{} >> Linear{{.out = 10}};
+  model.build(context);
+  SGD optimizer{model.parameters(), {.lr = 0.01}};
+  require_steady(calls_per_step(context, model, optimizer, {6, 4}, 16));
 }
 
 TEST_CASE("heap: no call in a steady step with norms over other axes, with masks and without a mean") {
