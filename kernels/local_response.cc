@@ -8,22 +8,12 @@
 #include "kernels/highway.h"
 //
 #include "kernels/lanes-inl.h"
+#include "kernels/wide-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace tapestry::kernels::HWY_NAMESPACE {
 
-using Wide = hn::ScalableTag<double>;
-using Narrow = hn::Rebind<float, Wide>;  // as many floats
-using V = hn::Vec<Wide>;
-
-template <class Lanes>
-HWY_INLINE V Widened(const float* x, Lanes lanes) {
-  return hn::PromoteTo(Wide(), load(Narrow(), x, lanes));
-}
-template <class Lanes>
-HWY_INLINE void StoreNarrow(V v, float* to, Lanes lanes) {
-  store(hn::DemoteTo(Narrow(), v), Narrow(), to, lanes);
-}
+using V = hn::Vec<Doubles>;
 
 // Room for one row: terms [before + n + after], the sums over their windows [n], and the factors [n].
 class RowBuffers {
@@ -35,7 +25,7 @@ class RowBuffers {
   // 2, 4 ... neighbours are made from each other, and those that the width has as binary digits make the window's.
   template <class Term>
   HWY_INLINE void SumWindows(std::size_t before, const Term& term) {
-    const Wide d;
+    const Doubles d;
     std::fill(terms, terms + before, 0.0);
     for_lanes(d, n_, [&](std::size_t i, auto lanes) HWY_ATTR { store(term(i, lanes), d, terms + before + i, lanes); });
     std::fill(terms + before + n_, terms + n_ + width_ - 1, 0.0);
@@ -58,7 +48,7 @@ class RowBuffers {
 
   // sums become s, factors s^-beta. Square roots where they do, else libm, whose last digits no short vector code has.
   HWY_INLINE void Respond(const LocalResponseDims& dims, const float* HWY_RESTRICT x) {
-    const Wide d;
+    const Doubles d;
     SumWindows(dims.before, [&](std::size_t i, auto lanes) HWY_ATTR {
       const V v = Widened(x + i, lanes);
       return hn::Mul(v, v);
@@ -87,15 +77,15 @@ void ForwardRows(const LocalResponseDims& dims, const float* HWY_RESTRICT x, flo
   RowBuffers row(dims, room);
   for (std::size_t r = 0; r < rows; ++r, x += dims.n, y += dims.n) {
     row.Respond(dims, x);
-    for_lanes(Wide(), dims.n, [&](std::size_t i, auto lanes) HWY_ATTR {
-      StoreNarrow(hn::Mul(Widened(x + i, lanes), load(Wide(), row.factors + i, lanes)), y + i, lanes);
+    for_lanes(Doubles(), dims.n, [&](std::size_t i, auto lanes) HWY_ATTR {
+      StoreNarrowed(hn::Mul(Widened(x + i, lanes), load(Doubles(), row.factors + i, lanes)), y + i, lanes);
     });
   }
 }
 
 void BackwardRows(const LocalResponseDims& dims, const float* HWY_RESTRICT x, const float* HWY_RESTRICT dy,
                   float* HWY_RESTRICT dx, std::size_t rows, double* room) {
-  const Wide d;
+  const Doubles d;
   RowBuffers row(dims, room);
   const V slope = hn::Set(d, 2 * dims.scale * dims.beta);
   for (std::size_t r = 0; r < rows; ++r, x += dims.n, dy += dims.n, dx += dims.n) {
@@ -107,7 +97,7 @@ void BackwardRows(const LocalResponseDims& dims, const float* HWY_RESTRICT x, co
     });
     for_lanes(d, dims.n, [&](std::size_t i, auto lanes) HWY_ATTR {
       const V through = hn::Mul(hn::Mul(slope, Widened(x + i, lanes)), load(d, row.sums + i, lanes));
-      StoreNarrow(hn::MulSub(Widened(dy + i, lanes), load(d, row.factors + i, lanes), through), dx + i, lanes);
+      StoreNarrowed(hn::MulSub(Widened(dy + i, lanes), load(d, row.factors + i, lanes), through), dx + i, lanes);
     });
   }
 }

@@ -111,23 +111,23 @@ void set_forward_factors(const NormWork::Task& task, const ChannelNormDims& dims
   task.repeat(0, 3);
 }
 
-// Where some positions of a channel have equal gradients, they are summed and scaled as differences from these: where
+// Where some positions of a channel have equal gradients, all are summed and scaled as differences from these: where
 // all are equal, that gives exactly 0. Says whether there are any.
-bool set_usual_gradients(const NormWork::Task& task, const ChannelNormDims& dims, const float* dy) {
+bool set_shifts(const NormWork::Task& task, const ChannelNormDims& dims, const float* dy) {
   const std::size_t count = std::min<std::size_t>(dims.positions, 8), step = dims.positions / count;
-  float* const usual = task.factor(5);
+  float* const shift = task.factor(5);
   bool any = false;
   for (std::size_t c = 0; c < dims.channels; ++c) {
     bool equal = std::isfinite(dy[c]) && !dims.relu && !dims.frozen;
     for (std::size_t i = 1; i < count && equal; ++i) equal = dy[i * step * dims.channels + c] == dy[c];
-    usual[c] = equal ? dy[c] : 0;
-    any = any || usual[c] != 0;
+    shift[c] = equal ? dy[c] : 0;
+    any = any || shift[c] != 0;
   }
   task.repeat(5, 1);
   return any;
 }
 
-// Makes sums [2, channels] those of g h and g out of those of g t and g - usual, and sets dx = (g - usual) scale + t
+// Makes sums [2, channels] those of g h and g out of those of g t and g - shift, and sets dx = (g - shift) scale + t
 // slope + rest.
 void set_backward_factors(const NormWork::Task& task, const ChannelNormDims& dims, std::span<const float> weight,
                           const double* stats, double* sums) {
@@ -135,12 +135,12 @@ void set_backward_factors(const NormWork::Task& task, const ChannelNormDims& dim
   const double count = static_cast<double>(dims.positions), share = 1 / (count * static_cast<double>(size));
   for (std::size_t g = 0; g < dims.groups; ++g) {
     const GroupFactors factors(stats + 2 * g, dims.epsilon);
-    const float* const usual = task.factor(5);
-    const auto weighted = [&](std::size_t c) { return weight_of(weight, c) * static_cast<double>(usual[c]); };
-    double products = 0, gradients = 0;  // of what lies above the usual one of the first channel
+    const float* const shift = task.factor(5);
+    const auto weighted = [&](std::size_t c) { return weight_of(weight, c) * static_cast<double>(shift[c]); };
+    double products = 0, gradients = 0;  // of what lies above the shift of the first channel
     for (std::size_t c = g * size; c < (g + 1) * size; ++c) {
       gradients += weight_of(weight, c) * sums[channels + c] + count * (weighted(c) - weighted(g * size));
-      sums[channels + c] += count * static_cast<double>(usual[c]);
+      sums[channels + c] += count * static_cast<double>(shift[c]);
       sums[c] = factors.rstd * (sums[c] - factors.low * sums[channels + c]);
       products += weight_of(weight, c) * sums[c];
     }
@@ -213,7 +213,7 @@ void channel_norm_backward(const Device& device, const ChannelNormDims& dims, st
       return add_to_totals();
     }
     set_forward_factors(task, dims, weight, bias, own);
-    const NormColumns columns = task.columns(set_usual_gradients(task, dims, dy.data() + at));
+    const NormColumns columns = task.columns(set_shifts(task, dims, dy.data() + at));
     const auto piece = [&](std::size_t begin, std::size_t size) {
       return NormPiece{.x = x.data() + at + begin,
                        .residual = nullptr,

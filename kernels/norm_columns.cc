@@ -90,37 +90,37 @@ HWY_INLINE V Passed(const NormPiece& piece, const NormColumns& columns, V t, std
     return PositivePart(d, load(d, piece.y + i, lanes), g);
 }
 
-template <bool kUsual, class Lanes>
-HWY_INLINE V FromUsual(const NormColumns& columns, V g, std::size_t j, Lanes lanes) {
-  if constexpr (kUsual) return hn::Sub(g, load(D(), columns.usual + j, lanes));
+template <bool kShifted, class Lanes>
+HWY_INLINE V Shifted(const NormColumns& columns, V g, std::size_t j, Lanes lanes) {
+  if constexpr (kShifted) return hn::Sub(g, load(D(), columns.shift + j, lanes));
   return g;
 }
 
-// Calls body(mask, usual), both known to the compiler; with a ReLU no gradient is usual.
+// Calls body(mask, shift), both known to the compiler; with a ReLU there is none.
 template <class Body>
 HWY_INLINE void WithGradients(NormMask mask, const NormColumns& columns, const Body& body) {
-  if (columns.usual != nullptr) return body(std::integral_constant<NormMask, NormMask::none>{}, std::true_type{});
+  if (columns.shift != nullptr) return body(std::integral_constant<NormMask, NormMask::none>{}, std::true_type{});
   WithMask(mask, [&](auto constant) HWY_ATTR { body(constant, std::false_type{}); });
 }
 
-template <NormMask kMask, bool kUsual, bool kResidual>
+template <NormMask kMask, bool kShifted, bool kResidual>
 HWY_INLINE void Products(const NormPiece& piece, const NormColumns& columns, const NormSums& to) {
   const D d;
   ColumnSums(piece.size, columns.width, to, [&](std::size_t i, std::size_t j, auto lanes, V* sums) HWY_ATTR {
     const auto t = hn::Sub(load(d, piece.x + i, lanes), load(d, columns.center + j, lanes));
     const auto g = Passed<kMask>(piece, columns, t, i, j, lanes);
     sums[0] = hn::MulAdd(g, t, sums[0]);
-    sums[1] = hn::Add(sums[1], FromUsual<kUsual>(columns, g, j, lanes));
+    sums[1] = hn::Add(sums[1], Shifted<kShifted>(columns, g, j, lanes));
     if constexpr (kResidual) store(g, d, piece.dresidual + i, lanes);
   });
 }
 
 void ColumnProducts(const NormPiece& piece, NormMask mask, const NormColumns& columns, const NormSums& to) {
-  WithGradients(mask, columns, [&](auto constant, auto usual) HWY_ATTR {
+  WithGradients(mask, columns, [&](auto constant, auto shift) HWY_ATTR {
     if (piece.dresidual == nullptr)
-      Products<decltype(constant)::value, decltype(usual)::value, false>(piece, columns, to);
+      Products<decltype(constant)::value, decltype(shift)::value, false>(piece, columns, to);
     else
-      Products<decltype(constant)::value, decltype(usual)::value, true>(piece, columns, to);
+      Products<decltype(constant)::value, decltype(shift)::value, true>(piece, columns, to);
   });
 }
 
@@ -143,10 +143,10 @@ void NormalizeColumns(const NormPiece& piece, bool relu, const NormColumns& colu
 
 void GradientColumns(const NormPiece& piece, NormMask mask, const NormColumns& columns) {
   const D d;
-  WithGradients(mask, columns, [&](auto constant, auto usual) HWY_ATTR {
+  WithGradients(mask, columns, [&](auto constant, auto shift) HWY_ATTR {
     ForColumns(piece.size, columns.width, [&](std::size_t i, std::size_t j, auto lanes) HWY_ATTR {
       const auto t = hn::Sub(load(d, piece.x + i, lanes), load(d, columns.center + j, lanes));
-      const auto g = FromUsual<decltype(usual)::value>(
+      const auto g = Shifted<decltype(shift)::value>(
           columns, Passed<decltype(constant)::value>(piece, columns, t, i, j, lanes), j, lanes);
       const auto rest = hn::MulAdd(t, load(d, columns.slope + j, lanes), load(d, columns.rest + j, lanes));
       store(hn::MulAdd(g, load(d, columns.scale + j, lanes), rest), d, piece.out + i, lanes);

@@ -13,8 +13,8 @@ struct NormColumns {
   std::size_t width;
   const float* center;          // t = x - center
   const float *scale, *offset;  // y = t scale + offset
-  const float *slope, *rest;    // dx = (g - usual) scale + t slope + rest
-  const float* usual;           // a gradient that many have, or 0; nullptr: 0 for all, as it must be with a ReLU
+  const float *slope, *rest;    // dx = (g - shift) scale + t slope + rest
+  const float* shift;           // a gradient that many have, or 0; nullptr: 0 for all, as it must be with a ReLU
 };
 
 // Where sums are made: `partial` for short ones in float, `totals` in double; both [2, width].
@@ -31,7 +31,7 @@ struct NormPiece {
 
 // totals = the sums of t and t^2.
 void column_moments(Target, const float* x, std::size_t size, const NormColumns&, const NormSums&);
-// totals = the sums of g t and g - usual, for g = dy where the mask lets it pass; writes g to dresidual.
+// totals = the sums of g t and g - shift, for g = dy where the mask lets it pass; writes g to dresidual.
 void column_products(Target, const NormPiece&, NormMask, const NormColumns&, const NormSums&);
 // out = y, and max(y, 0) for a ReLU.
 void normalize_columns(Target, const NormPiece&, bool relu, const NormColumns&);

@@ -43,7 +43,7 @@ HWY_INLINE V Selected(V v, const float* mask, std::size_t j, Lanes lanes) {
   return mask == nullptr ? v : hn::IfThenZeroElse(hn::Eq(Widened(mask + j, lanes), hn::Zero(d)), v);
 }
 
-// One row of numbers that all are finite, `first` among them where they are centred; `count` of them are selected.
+// One row, `count` numbers of which are selected, `first` among them; 0 in its place where they are not centred.
 void RowMoments(const NormStepsDims& dims, const float* HWY_RESTRICT x, const float* mask, double first, double count,
                 double* stats) {
   const Doubles d;
@@ -105,18 +105,20 @@ void RowGradient(const Row& row, std::size_t n, const float* HWY_RESTRICT x, con
                  const float* mask, const float* weight, const double* products, float* HWY_RESTRICT dx) {
   const Doubles d;
   const V mean = hn::Set(d, row.mean), rstd = hn::Set(d, row.rstd);
-  const bool constant = row.share == 0;
+  const bool constant = !row.shares();
   const V offset = hn::Set(d, constant ? 0 : row.share * products[0]);
   const V slope = hn::Set(d, constant ? 0 : row.share * products[1]);
   for_lanes(d, n, [&](std::size_t j, auto lanes) HWY_ATTR {
     V g = Widened(dy + row.at + j, lanes);
     if (weight != nullptr) g = hn::Mul(g, Widened(weight + row.weight_at + j, lanes));
-    if (!constant) {
+    if (constant) {
+      g = Product(g, rstd);
+    } else {
       const V h = hn::Mul(hn::Sub(Widened(x + row.at + j, lanes), mean), rstd);
       const V through = hn::MulAdd(h, slope, offset);
-      g = hn::Sub(g, Selected(through, mask == nullptr ? nullptr : mask + row.at, j, lanes));
+      g = hn::Mul(hn::Sub(g, Selected(through, mask == nullptr ? nullptr : mask + row.at, j, lanes)), rstd);
     }
-    StoreNarrowed(hn::Mul(g, rstd), dx + row.at + j, lanes);
+    StoreNarrowed(g, dx + row.at + j, lanes);
   });
 }
 

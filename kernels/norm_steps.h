@@ -27,7 +27,7 @@ void norm_products(const Device&, const NormStepsDims&, std::span<const float> x
                    std::span<const double> stats, std::span<const float> dy, std::span<double> products,
                    std::span<float> dweight, std::span<float> dbias);
 // dx = rstd (g - n / count (products[0] + h products[1])), and rstd g where an element does not count or n / count is
-// given as 0: statistics are constants then.
+// given as 0, as statistics are constants then; 0 where g is, if nothing counts.
 void norm_gradient(const Device&, const NormStepsDims&, std::span<const float> x, std::span<const float> mask,
                    std::span<const float> weight, std::span<const double> stats, std::span<const double> products,
                    std::span<const float> dy, std::span<float> dx);

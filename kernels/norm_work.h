@@ -42,8 +42,8 @@ class NormWork {
     double* sums() const { return sums_; }  // [2, channels], once they are merged
 
     float* factor(std::size_t k) const { return floats_ + work_.pieces_ * 2 * work_.width_ + k * work_.width_; }
-    NormColumns columns(bool usual = false) const {
-      return {work_.width_, factor(0), factor(1), factor(2), factor(3), factor(4), usual ? factor(5) : nullptr};
+    NormColumns columns(bool shift = false) const {
+      return {work_.width_, factor(0), factor(1), factor(2), factor(3), factor(4), shift ? factor(5) : nullptr};
     }
     // Calls body(begin, size, sums) for each piece of the sample.
     template <class Body>

@@ -112,9 +112,15 @@ void Meeting::mean(int replica, const Call& call) {
   meet(replica, call, [&] {
     const auto count = static_cast<double>(call.members.size());
     for (std::size_t i = 0; i < call.values.size(); ++i) {
-      double sum = seat(call, call.members[0]).call.values[i];
-      for (int member : call.members.subspan(1)) sum += seat(call, member).call.values[i];
-      for (int member : call.members) seat(call, member).call.values[i] = sum / count;
+      const double first = seat(call, call.members[0]).call.values[i];
+      double sum = first;
+      bool equal = true;  // equal numbers have exactly that mean
+      for (int member : call.members.subspan(1)) {
+        const double value = seat(call, member).call.values[i];
+        sum += value;
+        equal = equal && value == first;
+      }
+      for (int member : call.members) seat(call, member).call.values[i] = equal ? first : sum / count;
     }
   });
 }

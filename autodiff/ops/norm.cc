@@ -12,7 +12,8 @@ using detail::NormOperands;
 
 // Which axes are normalized together, and which weight and bias have.
 struct RowAxes {
-  RowAxes(const char* op, const Shape& shape, const LayerNormOptions& o) {
+  template <class Options>
+  RowAxes(const char* op, const Shape& shape, const Options& o) {
     if (o.reduction_axes.count() == 0 && (o.axes < 1 || o.axes > shape.rank()))
       fail<ShapeError>(
           o.where, op,
@@ -60,10 +61,11 @@ Var layer_norm_rows(const NormOperands& in, const RowAxes& axes, const Var& resi
                 });
 }
 
-Var norm_over_axes(const char* op, bool center, const Var& x, const Var& weight, const Var& bias,
-                   const LayerNormOptions& options) {
+template <class Options>
+Var norm_over_axes(const char* op, const Var& x, const Var& weight, const Var& bias, const Options& options) {
+  constexpr bool kCenter = std::is_same_v<Options, LayerNormOptions>;
   const Location& where = options.where;
-  const NormOperands in(op, x, weight, bias, options.dtype, where);
+  detail::check_operands(op, x, options.dtype, where);
   const RowAxes axes(op, x.shape(), options);
   detail::check_epsilon(op, options.epsilon, where);
   const Shape features = detail::sizes_of(x.shape(), axes.features);
@@ -71,18 +73,21 @@ Var norm_over_axes(const char* op, bool center, const Var& x, const Var& weight,
   detail::check_beside(op, "bias", bias, x, features, where);
   detail::check_beside(op, "residual", options.residual, x, x.shape(), where);
   detail::check_mask(op, options.mask, x.shape(), where);
-  if (center && axes.trailing(x.shape().rank()) && !options.mask && options.replicas == nullptr)
-    return detail::with_tail(in.x, options, [&](const Var& residual, bool relu) {
-      return layer_norm_rows(in, axes, residual, relu, options);
-    });
-  const Var y = detail::normalize(in.x, detail::spread(in.weight, x.shape(), axes.features),
-                                  detail::spread(in.bias, x.shape(), axes.features),
+  const detail::ReplicaMean replicas(x, options.replicas, op, where);
+  const NormOperands in(x, weight, bias, where);
+  if constexpr (kCenter)
+    if (axes.trailing(x.shape().rank()) && !options.mask && options.replicas == nullptr)
+      return detail::with_tail(in.x, options, [&](const Var& residual, bool relu) {
+        return layer_norm_rows(in, axes, residual, relu, options);
+      });
+  const Var y = detail::normalize(in.x, detail::spread(in.weight, x.shape(), axes.features, where),
+                                  detail::spread(in.bias, x.shape(), axes.features, where),
                                   {.op = op,
                                    .axes = axes.reduced,
-                                   .center = center,
+                                   .center = kCenter,
                                    .epsilon = options.epsilon,
                                    .mask = detail::whole_mask(options.mask, in.x, where),
-                                   .replicas = options.replicas,
+                                   .replicas = replicas,
                                    .where = where})
                     .y;
   return detail::finished(y, options.dtype, options.residual, options.activation, where);
@@ -91,13 +96,13 @@ Var norm_over_axes(const char* op, bool center, const Var& x, const Var& weight,
 }  // namespace
 
 Var layer_norm(const Var& x, const Var& weight, const Var& bias, const LayerNormOptions& options) {
-  return norm_over_axes("layer_norm", true, x, weight, bias, options);
+  return norm_over_axes("layer_norm", x, weight, bias, options);
 }
 Var layer_norm(const Var& x, const LayerNormOptions& options) { return layer_norm(x, {}, {}, options); }
 
-Var rms_norm(const Var& x, const Var& weight, const LayerNormOptions& options) {
-  return norm_over_axes("rms_norm", false, x, weight, {}, options);
+Var rms_norm(const Var& x, const Var& weight, const RmsNormOptions& options) {
+  return norm_over_axes("rms_norm", x, weight, {}, options);
 }
-Var rms_norm(const Var& x, const LayerNormOptions& options) { return rms_norm(x, {}, options); }
+Var rms_norm(const Var& x, const RmsNormOptions& options) { return rms_norm(x, {}, options); }
 
 }  // namespace tapestry

@@ -40,9 +40,23 @@ struct LayerNormOptions {
 Var layer_norm(const Var& x, const Var& weight, const Var& bias, const LayerNormOptions& options = {});
 Var layer_norm(const Var& x, const LayerNormOptions& options = {});
 
+struct RmsNormOptions {
+  int axes = 1;
+  Axes reduction_axes = {};
+  Axes feature_axes = {};
+  double epsilon = 1e-6;
+  bool use_fast_variance = true;
+  Tensor mask = {};
+  std::optional<DType> dtype = std::nullopt;
+  const ReplicaAxes* replicas = nullptr;
+  Activation activation = Activation::none;
+  Var residual = {};
+  Location where = std::source_location::current();
+};
+
 // y = x / sqrt(mean(x^2) + epsilon) * weight, otherwise as layer_norm (Zhang and Sennrich 2019).
-Var rms_norm(const Var& x, const Var& weight, const LayerNormOptions& options = {});
-Var rms_norm(const Var& x, const LayerNormOptions& options = {});
+Var rms_norm(const Var& x, const Var& weight, const RmsNormOptions& options = {});
+Var rms_norm(const Var& x, const RmsNormOptions& options = {});
 
 // Whether each channel has a weight and a bias, or each position and place within a group, for all groups alike.
 enum class AffineShape { per_channel, per_position };

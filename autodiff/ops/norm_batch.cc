@@ -71,32 +71,35 @@ struct ChannelStats {
   }
 };
 
-// Queues weight old + (1 - weight) now for each channel.
+// weight old + (1 - weight) now for each channel; nothing where one of them is not finite as the buffer holds it.
 template <class Now>
-void queue_mean(const Buffer& buffer, const Var& x, double weight, const Location& where, const Now& now) {
+Tensor next_of(const Buffer& buffer, const Var& x, double weight, const Now& now) {
   Tensor next = buffer.value().like();
+  bool finite = true;
   visit_floating(kOp, next.dtype(), [&]<class T>(T) {
     const auto old = buffer.next(x).span<T>();
     const auto to = next.span<T>();
-    for (std::size_t c = 0; c < to.size(); ++c)
+    for (std::size_t c = 0; c < to.size(); ++c) {
       to[c] = static_cast<T>(weight * static_cast<double>(old[c]) + (1 - weight) * now(c));
+      finite = finite && std::isfinite(to[c]);
+    }
   });
-  buffer.update(x, next, where);
+  return finite ? next : Tensor{};
 }
 
 void queue_running(const BatchNormOptions& o, const Var& x, const ChannelStats& stats) {
   if (x.tape() == nullptr || o.running_mean == nullptr || x.shape().size() == 0) return;
-  if (!std::ranges::all_of(stats.values, [](double value) { return std::isfinite(value); })) return;
-  std::int64_t batches = 1;
-  if (o.num_batches_tracked != nullptr) {
-    batches += tracked(o, x);
-    Tensor next = o.num_batches_tracked->value().like();
-    next.span<std::int64_t>()[0] = batches;
-    o.num_batches_tracked->update(x, next, o.where);
-  }
+  const std::int64_t batches = 1 + (o.num_batches_tracked == nullptr ? 0 : tracked(o, x));
   const double weight = o.momentum.value_or(1 - 1 / static_cast<double>(batches));
-  queue_mean(*o.running_mean, x, weight, o.where, [&](std::size_t c) { return stats.mean(c); });
-  queue_mean(*o.running_var, x, weight, o.where, [&](std::size_t c) { return stats.running(c, o); });
+  const Tensor mean = next_of(*o.running_mean, x, weight, [&](std::size_t c) { return stats.mean(c); });
+  const Tensor var = next_of(*o.running_var, x, weight, [&](std::size_t c) { return stats.running(c, o); });
+  if (!mean || !var) return;
+  o.running_mean->update(x, mean, o.where);
+  o.running_var->update(x, var, o.where);
+  if (o.num_batches_tracked == nullptr) return;
+  Tensor next = o.num_batches_tracked->value().like();
+  next.span<std::int64_t>()[0] = batches;
+  o.num_batches_tracked->update(x, next, o.where);
 }
 
 // Reads the statistics that are used in evaluation; those of inverse_std as the variance with this rstd for epsilon 0.
@@ -119,7 +122,7 @@ void read_running(const BatchNormOptions& o, std::span<double> stats) {
 Var channel_batch_norm(const NormOperands& in, const Axes& features, const BatchNormOptions& o) {
   const detail::FeaturesLast last(in.x.shape(), features);
   NormOperands flat = in;
-  flat.take(last(in.x, o.where), Shape{last.channels()});
+  flat.take(last(in.x, o.where), Shape{last.channels()}, o.where);
   const auto channels = static_cast<std::size_t>(last.channels());
   kernels::ChannelNormDims dims{.batch = 1,
                                 .positions = static_cast<std::size_t>(in.x.shape().size()) / channels,
@@ -146,27 +149,29 @@ Var channel_batch_norm(const NormOperands& in, const Axes& features, const Batch
 }  // namespace
 
 Var batch_norm(const Var& x, const Var& weight, const Var& bias, const BatchNormOptions& o) {
-  const NormOperands in(kOp, x, weight, bias, o.dtype, o.where);
+  detail::check_operands(kOp, x, o.dtype, o.where);
   const Axes axes = detail::rising_axes(kOp, "feature_axes", o.feature_axes, x.shape(), o.where);
   const Shape features = detail::sizes_of(x.shape(), axes);
   if (axes.count() == 0 || axes.count() == x.shape().rank() || features.size() == 0)
     fail<ShapeError>(o.where, kOp,
                      fmt::format("x must be [N, ..., C] with at least one channel; it is {}", to_string(x.shape())));
   detail::check_epsilon(kOp, o.epsilon, o.where);
-  detail::check_beside(kOp, "weight", in.weight, x, features, o.where);
-  detail::check_beside(kOp, "bias", in.bias, x, features, o.where);
+  detail::check_beside(kOp, "weight", weight, x, features, o.where);
+  detail::check_beside(kOp, "bias", bias, x, features, o.where);
   detail::check_beside(kOp, "residual", o.residual, x, x.shape(), o.where);
   detail::check_mask(kOp, o.mask, x.shape(), o.where);
   check_running(o, x, features);
+  const detail::ReplicaMean replicas(x, o.replicas, kOp, o.where);
+  const NormOperands in(x, weight, bias, o.where);
   if (!o.training || (!o.mask && o.replicas == nullptr)) return channel_batch_norm(in, axes, o);
-  const detail::Normalized result =
-      detail::normalize(in.x, detail::spread(in.weight, x.shape(), axes), detail::spread(in.bias, x.shape(), axes),
-                        {.op = kOp,
-                         .axes = detail::other_axes(x.shape().rank(), axes),
-                         .epsilon = o.epsilon,
-                         .mask = detail::whole_mask(o.mask, in.x, o.where),
-                         .replicas = o.replicas,
-                         .where = o.where});
+  const detail::Normalized result = detail::normalize(in.x, detail::spread(in.weight, x.shape(), axes, o.where),
+                                                      detail::spread(in.bias, x.shape(), axes, o.where),
+                                                      {.op = kOp,
+                                                       .axes = detail::other_axes(x.shape().rank(), axes),
+                                                       .epsilon = o.epsilon,
+                                                       .mask = detail::whole_mask(o.mask, in.x, o.where),
+                                                       .replicas = replicas,
+                                                       .where = o.where});
   queue_running(o, result.y, {result.stats.span<double>(), 3, static_cast<double>(x.shape().size() / features.size())});
   return detail::finished(result.y, o.dtype, o.residual, o.activation, o.where);
 }

@@ -127,9 +127,11 @@ struct GroupView {
       sizes[rank] = size;
       weight[rank++] = of_weight;
     };
-    const std::int64_t size = groups.size(x), channels = groups.count * size;
+    const std::int64_t size = groups.size(x);
     if (groups.whole_samples(x.rank())) {
-      const std::int64_t positions = x[0] == 0 ? 0 : x.size() / x[0] / channels;
+      std::int64_t positions = 1;
+      for (int axis : detail::other_axes(x.rank(), groups.features))
+        if (axis > 0) positions *= x[axis];
       add(x[0], 1, false);
       add(positions, groups.per_position ? positions : 1, true);
     } else {
@@ -148,14 +150,18 @@ struct GroupView {
 };
 
 template <class Options>
-Var normalize_groups(const char* op, const Groups& groups, const Var& given, const NormOperands& in, const Options& o) {
+Var normalize_groups(const char* op, const Groups& groups, const Var& given, const Var& weight, const Var& bias,
+                     const Options& o) {
   const Shape& shape = given.shape();
   detail::check_epsilon(op, o.epsilon, o.where);
   const Shape affine = affine_shape(groups, shape);
-  detail::check_beside(op, "weight", in.weight, given, affine, o.where);
-  detail::check_beside(op, "bias", in.bias, given, affine, o.where);
+  detail::check_beside(op, "weight", weight, given, affine, o.where);
+  detail::check_beside(op, "bias", bias, given, affine, o.where);
   detail::check_beside(op, "residual", o.residual, given, shape, o.where);
   detail::check_mask(op, o.mask, shape, o.where);
+  const GroupView view(op, groups, shape, o.where);
+  const detail::ReplicaMean replicas(given, o.replicas, op, o.where);
+  const NormOperands in(given, weight, bias, o.where);
   const FeaturesLast last(shape, groups.features);
   const Var x = last(in.x, o.where);
   if (groups.whole_samples(shape.rank()) && !groups.per_position && !o.mask && o.replicas == nullptr) {
@@ -167,7 +173,7 @@ Var normalize_groups(const char* op, const Groups& groups, const Var& given, con
                                   .epsilon = o.epsilon,
                                   .two_pass = !o.use_fast_variance};
     NormOperands flat = in;
-    flat.take(x, Shape{sizes[-1]});
+    flat.take(x, Shape{sizes[-1]}, o.where);
     const auto norm = [&](const Var& residual, bool relu) {
       dims.relu = relu;
       return channel_norm(op, dims, flat, residual, detail::channel_stats(dims, x), o.where);
@@ -175,15 +181,14 @@ Var normalize_groups(const char* op, const Groups& groups, const Var& given, con
     if (!last.moves()) return detail::with_tail(x, o, norm);
     return detail::finished(last.back(norm({}, false), o.where), o.dtype, o.residual, o.activation, o.where);
   }
-  const GroupView view(op, groups, shape, o.where);
   NormOperands viewed = in;
-  viewed.take(reshape(x, view.shape, o.where), view.affine);
+  viewed.take(reshape(x, view.shape, o.where), view.affine, o.where);
   Tensor mask = detail::whole_mask(o.mask, in.x, o.where);
   if (mask) mask = last(x.constant(mask), o.where).value().reshape(view.shape);
   const Var y =
       detail::normalize(
           viewed.x, viewed.weight, viewed.bias,
-          {.op = op, .axes = view.axes, .epsilon = o.epsilon, .mask = mask, .replicas = o.replicas, .where = o.where})
+          {.op = op, .axes = view.axes, .epsilon = o.epsilon, .mask = mask, .replicas = replicas, .where = o.where})
           .y;
   return detail::finished(last.back(reshape(y, x.shape(), o.where), o.where), o.dtype, o.residual, o.activation,
                           o.where);
@@ -192,7 +197,7 @@ Var normalize_groups(const char* op, const Groups& groups, const Var& given, con
 }  // namespace
 
 Var group_norm(const Var& x, const Var& weight, const Var& bias, const GroupNormOptions& o) {
-  const NormOperands in("group_norm", x, weight, bias, o.dtype, o.where);
+  detail::check_operands("group_norm", x, o.dtype, o.where);
   const Shape& shape = x.shape();
   Groups groups{.features = checked_features("group_norm", o.feature_axes, shape, o.where),
                 .reduced = detail::last_axes(shape.rank(), shape.rank() - 1),
@@ -207,13 +212,13 @@ Var group_norm(const Var& x, const Var& weight, const Var& bias, const GroupNorm
                                      to_string(shape)));
   }
   groups.count = checked_groups(o, detail::sizes_of(shape, groups.features).size(), shape);
-  return normalize_groups("group_norm", groups, x, in, o);
+  return normalize_groups("group_norm", groups, x, weight, bias, o);
 }
 
 Var group_norm(const Var& x, const GroupNormOptions& options) { return group_norm(x, {}, {}, options); }
 
 Var instance_norm(const Var& x, const Var& weight, const Var& bias, const InstanceNormOptions& o) {
-  const NormOperands in("instance_norm", x, weight, bias, o.dtype, o.where);
+  detail::check_operands("instance_norm", x, o.dtype, o.where);
   const Shape& shape = x.shape();
   const Axes features = checked_features("instance_norm", o.feature_axes, shape, o.where);
   const std::int64_t channels = detail::sizes_of(shape, features).size();
@@ -222,7 +227,7 @@ Var instance_norm(const Var& x, const Var& weight, const Var& bias, const Instan
                      fmt::format("a sample needs more than one position; x is {}", to_string(shape)));
   const Groups groups{
       .features = features, .reduced = detail::last_axes(shape.rank(), shape.rank() - 1), .count = channels};
-  return normalize_groups("instance_norm", groups, x, in, o);
+  return normalize_groups("instance_norm", groups, x, weight, bias, o);
 }
 
 Var instance_norm(const Var& x, const InstanceNormOptions& options) { return instance_norm(x, {}, {}, options); }

@@ -54,11 +54,11 @@ Shape sizes_of(const Shape& shape, const Axes& axes) {
   return Shape(std::span<const std::int64_t>(sizes).first(static_cast<std::size_t>(axes.count())));
 }
 
-Var spread(const Var& parameter, const Shape& x, const Axes& axes) {
+Var spread(const Var& parameter, const Shape& x, const Axes& axes, const Location& where) {
   if (!parameter.value()) return {};
   Shape spread = x;
   for (int axis : other_axes(x.rank(), axes)) spread = spread.with(axis, 1);
-  return reshape(parameter, spread);
+  return reshape(parameter, spread, where);
 }
 
 void check_beside(const char* op, const char* name, const Var& input, const Var& x, const Shape& shape,
@@ -92,12 +92,14 @@ Tensor selection(const Tensor& mask, DType dtype) {
   return selected;
 }
 
-NormOperands::NormOperands(const char* op, const Var& x, const Var& weight, const Var& bias, std::optional<DType> asked,
-                           const Location& where)
-    : x(x), weight(weight), bias(bias) {
+void check_operands(const char* op, const Var& x, std::optional<DType> dtype, const Location& where) {
   if (!x.value()) fail<ArgumentError>(where, op, "the input holds nothing");
-  if (asked == DType::int64)
-    fail<ArgumentError>(where, op, fmt::format("dtype must be float32 or float64; it is {}", dtype_name(*asked)));
+  if (dtype == DType::int64)
+    fail<ArgumentError>(where, op, fmt::format("dtype must be float32 or float64; it is {}", dtype_name(*dtype)));
+}
+
+NormOperands::NormOperands(const Var& x, const Var& weight, const Var& bias, const Location& where)
+    : x(x), weight(weight), bias(bias) {
   DType widest = DType::float32;
   for (const Var* input : {&x, &weight, &bias})
     if (input->value() && input->dtype() == DType::float64) widest = DType::float64;
@@ -105,16 +107,16 @@ NormOperands::NormOperands(const char* op, const Var& x, const Var& weight, cons
     if (input->value()) *input = cast(*input, widest, where);
 }
 
-void NormOperands::take(const Var& view, const Shape& affine) {
+void NormOperands::take(const Var& view, const Shape& affine, const Location& where) {
   x = view;
   for (Var* parameter : {&weight, &bias})
-    if (parameter->value()) *parameter = reshape(*parameter, affine);
+    if (parameter->value()) *parameter = reshape(*parameter, affine, where);
 }
 
 Var finished(const Var& y, std::optional<DType> dtype, const Var& residual, Activation activation,
              const Location& where) {
   Var out = dtype ? cast(y, *dtype, where) : y;
-  if (residual.value()) out = out + cast(residual, out.dtype(), where);
+  if (residual.value()) out = Operand(out, where.source) + cast(residual, out.dtype(), where);
   return activate(out, activation, where);
 }
 

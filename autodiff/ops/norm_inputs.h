@@ -36,7 +36,7 @@ bool contains(const Axes& axes, int axis);
 bool same(const Axes& a, const Axes& b);
 
 // The parameter, which has the sizes of `axes` alone, with x's rank: 1 elsewhere. Nothing stays nothing.
-Var spread(const Var& parameter, const Shape& x, const Axes& axes);
+Var spread(const Var& parameter, const Shape& x, const Axes& axes, const Location& where);
 
 // An input beside x that may be missing.
 void check_beside(const char* op, const char* name, const Var& input, const Var& x, const Shape& shape,
@@ -46,13 +46,14 @@ void check_mask(const char* op, const Tensor& mask, const Shape& x, const Locati
 // 1 where the mask is not 0, as `dtype`.
 Tensor selection(const Tensor& mask, DType dtype);
 
+// ArgumentError for an x that holds nothing, and unless `dtype`, the type of y, is float32 or float64.
+void check_operands(const char* op, const Var& x, std::optional<DType> dtype, const Location& where);
+
 // x and what lies beside it in one type: the widest of x, weight and bias, where integers count as float32.
-// ArgumentError unless `asked`, the type of y, is float32 or float64.
 struct NormOperands {
-  NormOperands(const char* op, const Var& x, const Var& weight, const Var& bias, std::optional<DType> asked,
-               const Location& where);
+  NormOperands(const Var& x, const Var& weight, const Var& bias, const Location& where);
   // The same in another view: x as `view`, weight and bias as `affine`.
-  void take(const Var& view, const Shape& affine);
+  void take(const Var& view, const Shape& affine, const Location& where);
   Var x, weight, bias;
 };
 

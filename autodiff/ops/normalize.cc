@@ -81,20 +81,20 @@ void share_products(const ReplicaMean& replicas, std::span<double> products, std
 }
 
 Normalized norm_rows(const NormStepsDims& dims, const Var& x, const Var& weight, const Var& bias, const Tensor& mask,
-                     const ReplicaMean& replicas, const NormalizeOptions& o) {
+                     const NormalizeOptions& o) {
   const kernels::Device& device = x.device();
   const auto rows = static_cast<std::int64_t>(dims.rows);
   Tensor y = x.value().like(), stats = y.like({rows, 3}, DType::float64);
   if (dims.n == 0) stats.fill(std::numeric_limits<double>::quiet_NaN());
   visit_floating(o.op, x.dtype(), [&]<class T>(T) {
     kernels::norm_moments(device, dims, x.value().span<T>(), mask.span<T>(), stats.span<double>());
-    if (replicas) share_moments(replicas, stats.span<double>(), y.like({rows}, DType::float64).span<double>());
+    if (o.replicas) share_moments(o.replicas, stats.span<double>(), y.like({rows}, DType::float64).span<double>());
     kernels::norm_apply(device, dims, x.value().span<T>(), weight.value().span<T>(), bias.value().span<T>(),
                         std::as_const(stats).span<double>(), y.span<T>());
   });
   const NormInputs inputs(x, weight, bias, {});
   const Var out = record(o.op, y, inputs.span(), o.where,
-                         [op = o.op, &device, dims, replicas, at = inputs.places(), x = x.value(), mask,
+                         [op = o.op, &device, dims, replicas = o.replicas, at = inputs.places(), x = x.value(), mask,
                           weight = weight.value(), stats = std::as_const(stats)](const Tensor& dy, GradSlots grads) {
                            NormGradients to(grads, at);
                            Tensor products = stats.like({static_cast<std::int64_t>(dims.rows), 2});
@@ -120,13 +120,12 @@ Tensor whole_mask(const Tensor& mask, const Var& x, const Location& where) {
 }
 
 Normalized normalize(const Var& x, const Var& weight, const Var& bias, const NormalizeOptions& o) {
-  const ReplicaMean replicas(x, o.replicas, o.op, o.where);
   const RowOrder order(x.shape(), weight, bias, o.axes);
   const NormStepsDims dims{
       .rows = order.rows, .n = order.n, .weight_rows = order.weight_rows, .epsilon = o.epsilon, .center = o.center};
   const Tensor mask = o.mask ? order.rows_of(x.constant(o.mask), dims.rows, o.where).value() : Tensor{};
   Normalized result = norm_rows(dims, order.rows_of(x, dims.rows, o.where), order.parameter_rows(weight, o.where),
-                                order.parameter_rows(bias, o.where), mask, replicas, o);
+                                order.parameter_rows(bias, o.where), mask, o);
   result.y = order.back(result.y, x.shape(), o.where);
   return result;
 }

@@ -14,7 +14,7 @@ struct NormalizeOptions {
   bool center = true;  // otherwise means are taken as 0
   double epsilon = 1e-5;
   Tensor mask = {};  // of x's shape and type: 1 for what counts, 0 for the rest
-  const ReplicaAxes* replicas = nullptr;
+  ReplicaMean replicas = {};
   Location where;
 };
 

@@ -144,17 +144,8 @@ Var divided(const Var& w, const SpectralVectors& vectors, double sigma, const Lo
 Var weight_norm(const Var& v, const Var& g, const WeightNormOptions& o) {
   constexpr const char* kOp = "weight_norm";
   check_weight(kOp, v, o.epsilon, o.where);
-  Axes features;
-  std::array<std::int64_t, Shape::kMaxRank> sizes{};
-  for (int axis : o.feature_axes) {
-    const int found = checked_axis(kOp, v, axis, o.where);
-    if (detail::contains(features, found))
-      fail<ArgumentError>(o.where, kOp, fmt::format("axis {} is given twice", axis));
-    sizes[static_cast<std::size_t>(features.count())] = v.shape()[found];
-    features.add(found);
-  }
-  detail::check_beside(kOp, "g", g, v, Shape(std::span(sizes).first(static_cast<std::size_t>(features.count()))),
-                       o.where);
+  const Axes features = detail::rising_axes(kOp, "feature_axes", o.feature_axes, v.shape(), o.where);
+  detail::check_beside(kOp, "g", g, v, detail::sizes_of(v.shape(), features), o.where);
   return norm_features(kOp, v, g, features, false, o.epsilon, o.where);
 }
 

@@ -14,8 +14,8 @@ struct WeightNormOptions {
   Location where = std::source_location::current();
 };
 
-// y = v g / sqrt(sum v^2 + epsilon), the sum over all axes but feature_axes; g has the sizes of these axes, in their
-// order, or holds nothing: ones (Salimans and Kingma 2016; torch.nn.utils.weight_norm has no epsilon). Saves v, g and
+// y = v g / sqrt(sum v^2 + epsilon), the sum over all axes but feature_axes; g has the sizes of these axes in the order
+// of v, or holds nothing: ones (Salimans and Kingma 2016; torch.nn.utils.weight_norm has no epsilon). Saves v, g and
 // the statistics. ShapeError when axes or shapes do not fit, ArgumentError for an epsilon that is not positive.
 Var weight_norm(const Var& v, const Var& g, const WeightNormOptions& options = {});
 

@@ -39,6 +39,8 @@ struct RowView {
         at(row * d.n),
         weight_at(row / (d.rows / d.weight_rows) * d.n),
         weight_(weight) {}
+  // Whether the gradient flows through the statistics: they are not given, and not those of nothing.
+  bool shares() const { return share != 0 && std::isfinite(share); }
   double h(T x) const { return (static_cast<double>(x) - mean) * rstd; }
   double weight(std::size_t j) const { return weight_.empty() ? 1 : static_cast<double>(weight_[weight_at + j]); }
 
@@ -48,6 +50,9 @@ struct RowView {
  private:
   std::span<const T> weight_;
 };
+
+// Where a gradient is 0, so is what it is multiplied by.
+inline double product(double g, double h) { return g == 0 ? 0 : g * h; }
 
 // See kernels/norm_steps.h for all that follows.
 template <class T>
@@ -71,7 +76,6 @@ template <class T>
 void norm_products(const NormStepsDims& d, std::span<const T> x, std::span<const T> weight,
                    std::span<const double> stats, std::span<const T> dy, std::span<double> products,
                    std::span<T> dweight, std::span<T> dbias) {
-  const auto product = [](double g, double h) { return g == 0 ? 0 : g * h; };
   for (std::size_t row = 0; row < d.rows && d.n > 0; ++row) {
     const RowView<T> v(d, weight, stats.data(), row);
     const double first = static_cast<double>(dy[v.at]) * v.weight(0);
@@ -97,9 +101,9 @@ void norm_gradient(const NormStepsDims& d, std::span<const T> x, std::span<const
     for (std::size_t j = 0; j < d.n; ++j) {
       const std::size_t i = v.at + j;
       const double g = static_cast<double>(dy[i]) * v.weight(j);
-      const bool counts = v.share != 0 && (mask.empty() || mask[i] != 0);
+      const bool counts = v.shares() && (mask.empty() || mask[i] != 0);
       const double through = counts ? v.share * (products[2 * row] + v.h(x[i]) * products[2 * row + 1]) : 0;
-      dx[i] = static_cast<T>(v.rstd * (g - through));
+      dx[i] = static_cast<T>(product(g - through, v.rstd));
     }
   }
 }

@@ -123,6 +123,13 @@ TEST_CASE("norms with masks: the statistics are those of what counts, and NaN th
 
   const Var none = group_norm(context.input(whole), {.num_groups = 1, .mask = context.zeros({})});
   for (float v : none.value().span<float>()) REQUIRE(std::isnan(v));
+  // The first sample is all padding, and its loss does not count.
+  Tape tape{context};
+  const Var v = tape.variable(whole), weight = tape.variable(context.full({3}, 2));
+  const Var y = layer_norm(v, weight, {}, {.mask = context.tensor({4, 1, 1}, {0, 1, 1, 1})});
+  const Gradients gradients = tape.backward(slice(y, {.begin = 1}), context.normal({3, 6, 3}, 0, 1, 2));
+  for (std::size_t i = 0; i < 18; ++i) REQUIRE(gradients[v].span<float>()[i] == 0);
+  for (float g : gradients[weight].span<float>()) REQUIRE(std::isfinite(g));
 }
 
 TEST_CASE("norms are equal where they mean the same") {
@@ -159,7 +166,7 @@ TEST_CASE("norms are equal where they mean the same") {
   const Var within = x.constant(context.normal({3}, 1, 1, 4, DType::float64));
   same(group_norm(x, concat({within, within}), {}, {.num_groups = 2}),
        group_norm(x, broadcast_to(within, {3, 4, 3}), {}, {.num_groups = 2, .affine = AffineShape::per_position}));
-  same(rms_norm(x - mean(x, {.axes = -1, .keepdim = true}), weight), layer_norm(x, weight, {}));
+  same(rms_norm(x - mean(x, {.axes = -1, .keepdim = true}), weight), layer_norm(x, weight, {}, {.epsilon = 1e-6}));
 }
 
 TEST_CASE("norms: the type of y is the widest of what goes in, or what was asked for") {
@@ -221,6 +228,8 @@ TEST_CASE("batch_norm: running statistics with masks, inverse deviations, empty 
   step(context.tensor({2, 2}, {1, NAN, 3, 4}), {});
   step(context.tensor({2, 2}, {1, INFINITY, 3, 4}), {.mask = context.full({2, 2}, 1)});
   step(context.tensor({2, 2}, {1, 2, 3, 4}), {.mask = context.tensor({1, 2}, {1, 0})});
+  for (const RunningVariance kind : {RunningVariance::biased, RunningVariance::unbiased})
+    step(context.tensor({2, 2}, {1, 1e21f, 3, -1e21f}), {.running_variance = kind});  // finite in double alone
   are(1, 2, 4, 0.5);
   REQUIRE(batches.value().item() == 0);
   // What counts: 1, 3, 8 and 6, 6, 0.
@@ -238,58 +247,4 @@ TEST_CASE("batch_norm: running statistics with masks, inverse deviations, empty 
                  options({.training = false, .running_variance = RunningVariance::inverse_std, .epsilon = 1}));
   REQUIRE(y.value().span<float>()[0] == Approx(1 / std::sqrt(26.0 / 3 + 1)));
   REQUIRE(y.value().span<float>()[1] == Approx(-1));
-}
-
-TEST_CASE("norms over any axes and with masks are refused by name where they do not fit") {
-  Context context{{.threads = 1}};
-  const auto in = [&](const Shape& shape) { return context.input(context.zeros(shape)); };
-  const Var x = in({2, 3, 4});
-  const auto refuse = [](const auto& call, const char* reason) {
-    REQUIRE_THROWS_AS(call(), Error);
-    REQUIRE_THROWS_WITH(call(), contains("norm_axes_test.cc:") && contains(reason));
-  };
-  refuse([&] { layer_norm(x, {.reduction_axes = 3}); }, "layer_norm: reduction_axes names axis 3, x is [2, 3, 4]");
-  refuse([&] { layer_norm(x, {.reduction_axes = {1, -2}}); }, "reduction_axes names axis -2 twice; x is [2, 3, 4]");
-  refuse([&] { rms_norm(x, {.feature_axes = -4}); }, "rms_norm: feature_axes names axis -4");
-  refuse([&] { layer_norm(x, in({3}), {}, {.feature_axes = 2}); }, "weight must be [4] for x [2, 3, 4]; it is [3]");
-  refuse([&] { group_norm(x, {.num_groups = 2, .reduction_axes = 1}); }, "reduction_axes must name the feature axes");
-  refuse([&] { group_norm(x, {.num_groups = 2, .feature_axes = 0}); }, "axis 0 of x [2, 3, 4] is the batch");
-  refuse([&] { instance_norm(x, {.feature_axes = {0, 2}}); }, "instance_norm: axis 0 of x [2, 3, 4] is the batch");
-  refuse([&] { batch_norm(x, {.feature_axes = {0, 1, 2}}); }, "batch_norm: x must be [N, ..., C]");
-  refuse([&] { group_norm(x, in({4}), {}, {.num_groups = 2, .affine = AffineShape::per_position}); },
-         "weight must be [3, 2] for x [2, 3, 4]; it is [4]");
-  for (const Shape& mask : {Shape{3}, {2, 4}, {1, 2, 3, 4}})
-    refuse([&] { group_norm(x, {.num_groups = 2, .mask = context.zeros(mask)}); }, "does not stretch to x [2, 3, 4]");
-  refuse([&] { batch_norm(x, {.mask = context.zeros({5})}); }, "batch_norm: mask [5] does not stretch to x");
-  refuse([&] { layer_norm(x, {.mask = context.zeros({5})}); }, "layer_norm: mask [5] does not stretch to x");
-  refuse(
-      [&] {
-        group_norm(in({1, 2, 1, 2, 1, 4}), {.num_groups = 2, .reduction_axes = {1, 5}});
-      },
-      "x may have 5 axes at most for such groups");
-  refuse([&] { cast(x, DType::int64); }, "cast: dtype must be float32 or float64; it is int64");
-}
-
-TEST_CASE("norms over any axes and with masks are the same bits at any number of threads") {
-  Context one{{.threads = 1}};
-  const Tensor x = one.normal({40, 9, 13, 24}, 0, 3, 1), mask = some(one, {9, 13, 1});
-  for (int which = 0; which < 4; ++which) {
-    const auto run = [&](int threads) {
-      Context context{{.threads = threads}};
-      Tape tape{context};
-      const Var v = tape.variable(x), weight = tape.variable(one.normal({24}, 1, 1, 2));
-      const Var y = which == 0   ? group_norm(v, weight, {}, {.num_groups = 3, .mask = mask})
-                    : which == 1 ? batch_norm(v, weight, {}, {.mask = mask})
-                    : which == 2 ? rms_norm(v, weight)
-                                 : layer_norm(v, weight, {}, {.reduction_axes = {1, 2}, .feature_axes = 3});
-      const Gradients gradients = tape.backward(y, x);
-      return std::vector{y.value(), gradients[v], gradients[weight]};
-    };
-    const auto expected = run(1);
-    for (int threads : {2, 3, 7}) {
-      const auto found = run(threads);
-      for (std::size_t i = 0; i < expected.size(); ++i)
-        REQUIRE(std::ranges::equal(expected[i].span<float>(), found[i].span<float>()));
-    }
-  }
 }

@@ -76,7 +76,7 @@ TEST_CASE("weight_norm: gradients along every axis, and several") {
       [](std::span<const Var> v) {
         return weight_norm(v[0], v[1], {.feature_axes = {-1, 0}});
       },
-      {{2, 3, 4}, {4, 2}});
+      {{2, 3, 4}, {2, 4}});
   check_op(
       [](std::span<const Var> v) {
         return weight_norm(v[0], v[1], {.feature_axes = {0, 2}, .epsilon = 0.5});
@@ -220,8 +220,8 @@ TEST_CASE("norms of weights: bad options are refused") {
   const auto vector = [&](std::int64_t size) { return context.input(context.zeros({size})); };
   REQUIRE_THROWS_WITH(weight_norm(w, vector(3)), contains("weight_norm: g must be [4] for x [3, 4]; it is [3]"));
   REQUIRE_THROWS_WITH(weight_norm(w, {}, {.feature_axes = 2}),
-                      contains("weight_norm: axis 2 does not exist in [3, 4]"));
-  REQUIRE_THROWS_WITH(weight_norm(w, {}, {.feature_axes = {0, -2}}), contains("axis -2 is given twice"));
+                      contains("weight_norm: feature_axes names axis 2, x is [3, 4]"));
+  REQUIRE_THROWS_WITH(weight_norm(w, {}, {.feature_axes = {0, -2}}), contains("feature_axes names axis -2 twice"));
   REQUIRE_THROWS_WITH(weight_norm(w, {}, {.epsilon = 0}), contains("weight_norm_test.cc:"));
   REQUIRE_THROWS_WITH(weight_norm(w, context.input(context.zeros({4}, DType::float64))),
                       contains("weight_norm: the weight is float32, what scales it is float64"));

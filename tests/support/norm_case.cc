@@ -117,12 +117,14 @@ Var apply(const NormCase& c, const Running& running, const Tensor& mask, const V
     options.affine = c.per_position ? AffineShape::per_position : AffineShape::per_channel;
     return group_norm(x, weight, bias, options);
   }
-  if (is_layer(c)) {
-    auto options = common<LayerNormOptions>(c, residual, mask);
+  const auto over_axes = [&](auto options) {
     options.axes = c.axes;
     options.reduction_axes = c.reduction;
-    return c.kind == NormKind::layer ? layer_norm(x, weight, bias, options) : rms_norm(x, weight, options);
-  }
+    return options;
+  };
+  if (c.kind == NormKind::layer)
+    return layer_norm(x, weight, bias, over_axes(common<LayerNormOptions>(c, residual, mask)));
+  if (c.kind == NormKind::rms) return rms_norm(x, weight, over_axes(common<RmsNormOptions>(c, residual, mask)));
   if (c.kind == NormKind::instance)
     return instance_norm(x, weight, bias, common<InstanceNormOptions>(c, residual, mask));
   auto options = common<BatchNormOptions>(c, residual, mask);

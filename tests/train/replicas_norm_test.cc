@@ -113,7 +113,7 @@ TEST_CASE("replicas: layer, RMS, group and instance norm have the means of their
         data.bias.set(context.zeros({6}, dtype));
         check(
             [&](ReplicaData& d, const Var& x, const Tensor& mask) {
-              return rms_norm(x, d.weight.on(x), {.mask = mask, .replicas = axes}) + d.bias.on(x);
+              return rms_norm(x, d.weight.on(x), {.epsilon = 1e-5, .mask = mask, .replicas = axes}) + d.bias.on(x);
             },
             12, [](std::size_t k) { return k / 6; }, false);
       }

@@ -44,7 +44,7 @@ TEST_CASE("replicas: the mean is summed in the order of the indices, the same bi
       std::vector<std::vector<double>> found(static_cast<std::size_t>(count));
       replicas.run([&](Replica& replica) {
         const double own = parts[static_cast<std::size_t>(replica.index())];
-        std::vector<double> values{own, 2 * own, static_cast<double>(replica.index())};
+        std::vector<double> values{own, 2 * own, static_cast<double>(replica.index()), 0.1};
         replica.mean(values);
         values.push_back(replica.mean(values[0] + replica.index()));
         found[static_cast<std::size_t>(replica.index())] = values;
@@ -53,6 +53,7 @@ TEST_CASE("replicas: the mean is summed in the order of the indices, the same bi
       REQUIRE(found[0][0] == expected);
       REQUIRE(found[0][1] == 2 * expected);
       REQUIRE(found[0][2] == (count - 1) / 2.0);
+      REQUIRE(found[0][3] == 0.1);  // equal numbers are their mean, which a sum of three is not
     }
   }
 }
