@@ -45,8 +45,7 @@ void BatchNorm::check_sample(const Shape& sample) const {
 
 Flow BatchNorm::build(Builder& b, const Flow& in) {
   check_numbers(name_, options.epsilon, options.dtype, options.where);
-  if (options.momentum && !(*options.momentum >= 0 && *options.momentum <= 1))
-    fail<ArgumentError>(options.where, name_, fmt::format("momentum is {}, it must be in [0, 1]", *options.momentum));
+  if (options.momentum) check_fraction(name_, "momentum", *options.momentum, options.where);
   const Flow flow = in.shape || options.in_size.rank() == 0 ? in : Flow(options.in_size);
   if (flow.shape) {
     check_rank(name_, flow.shape->rank() + 1, lowest_, highest_, *flow.shape, options.where);

@@ -35,6 +35,7 @@ class GroupNorm {
   explicit GroupNorm(Location where = std::source_location::current()) : GroupNorm(Options{.where = where}) {}
   explicit GroupNorm(std::int64_t num_groups, Location where = std::source_location::current());
   static GroupNorm brainpy(const BrainpyGroupNormOptions& options);
+  static GroupNorm brainpy_layers(const BrainpyLayersGroupNormOptions& options);
   static GroupNorm brainstate(const BrainstateGroupNormOptions& options);
   static GroupNorm neupy(const NeupyGroupNormOptions& options);
 

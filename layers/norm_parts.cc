@@ -37,6 +37,11 @@ void check_numbers(std::string_view layer, double epsilon, const std::optional<D
     fail<ArgumentError>(where, layer, fmt::format("dtype must be float32 or float64; it is {}", dtype_name(*dtype)));
 }
 
+void check_fraction(std::string_view layer, std::string_view option, double value, const Location& where) {
+  if (!(value >= 0 && value <= 1))
+    fail<ArgumentError>(where, layer, fmt::format("{} is {}, it must be in [0, 1]", option, value));
+}
+
 void check_rank(std::string_view layer, int rank, int low, int high, const Shape& shape, const Location& where) {
   constexpr std::string_view kInputs[] = {"[N, C]", "[N, L, C]", "[N, H, W, C]", "[N, D, H, W, C]"};
   if (rank >= low && rank <= high) return;

@@ -47,6 +47,8 @@ Cost norm_cost(const Shape& out, int operations);
 
 // ArgumentError for an epsilon that is not positive and finite, and for an integer dtype.
 void check_numbers(std::string_view layer, double epsilon, const std::optional<DType>& dtype, const Location& where);
+// ArgumentError unless it is in [0, 1]; `option` is what the user calls it.
+void check_fraction(std::string_view layer, std::string_view option, double value, const Location& where);
 // ShapeError unless x has from `low` to `high` axes; `rank` counts the batch, `shape` may leave it out.
 void check_rank(std::string_view layer, int rank, int low, int high, const Shape& shape, const Location& where);
 // `axes`, each in [0, rank), rising. ShapeError where that is not so, or one is named twice.

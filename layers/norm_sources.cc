@@ -31,6 +31,11 @@ Shape sizes_along(const Shape& size, const Axes& axes) {
   return Shape(std::span<const std::int64_t>(sizes).first(static_cast<std::size_t>(axes.count())));
 }
 
+std::int64_t positive(const char* option, std::int64_t value, const Location& where) {
+  if (value < 1) fail<ArgumentError>(where, "GroupNorm", fmt::format("{} must be positive; it is {}", option, value));
+  return value;
+}
+
 template <class Options>
 void set_groups(GroupNorm::Options& to, const Options& from) {
   if (from.num_groups.has_value() == from.group_size.has_value())
@@ -39,12 +44,8 @@ void set_groups(GroupNorm::Options& to, const Options& from) {
                                                       "other; they are {} and {}",
                                                       *from.num_groups, *from.group_size)
                                         : "give either num_groups or group_size; both hold nothing");
-  const std::int64_t given = from.num_groups ? *from.num_groups : *from.group_size;
-  if (given < 1)
-    fail<ArgumentError>(
-        from.where, "GroupNorm",
-        fmt::format("{} must be positive; it is {}", from.num_groups ? "num_groups" : "group_size", given));
-  (from.num_groups ? to.num_groups : to.group_size) = given;
+  if (from.num_groups) to.num_groups = positive("num_groups", *from.num_groups, from.where);
+  if (from.group_size) to.group_size = positive("group_size", *from.group_size, from.where);
 }
 
 // What brainstate's LayerNorm and RMSNorm have in common.
@@ -80,6 +81,17 @@ GroupNorm GroupNorm::brainpy(const BrainpyGroupNormOptions& from) {
   return GroupNorm(std::move(to));
 }
 
+GroupNorm GroupNorm::brainpy_layers(const BrainpyLayersGroupNormOptions& from) {
+  return GroupNorm(Options{.num_groups = positive("num_groups", from.num_groups, from.where),
+                           .num_channels = from.num_channels,
+                           .epsilon = from.epsilon,
+                           .weight = from.affine,
+                           .bias = from.affine,
+                           .weight_init = from.scale_initializer,
+                           .bias_init = from.bias_initializer,
+                           .where = from.where});
+}
+
 GroupNorm GroupNorm::brainstate(const BrainstateGroupNormOptions& from) {
   const Axes feature = from_end("GroupNorm", from.feature_axis, from.in_size, from.where);
   Options to{.num_channels = from.in_size[feature[0]],
@@ -100,9 +112,7 @@ GroupNorm GroupNorm::brainstate(const BrainstateGroupNormOptions& from) {
 }
 
 GroupNorm GroupNorm::neupy(const NeupyGroupNormOptions& from) {
-  if (from.n_groups < 1)
-    fail<ArgumentError>(from.where, "GroupNorm", fmt::format("n_groups must be at least 1; it is {}", from.n_groups));
-  GroupNorm layer(Options{.num_groups = from.n_groups,
+  GroupNorm layer(Options{.num_groups = positive("n_groups", from.n_groups, from.where),
                           .epsilon = from.epsilon,
                           .weight_init = stretched(from.gamma),
                           .bias_init = stretched(from.beta),
@@ -175,6 +185,7 @@ BatchNorm::Options options_of(const BrainstateBatchNormOptions& from) {
 }
 
 BatchNorm::Options options_of(const NeupyBatchNormOptions& from) {
+  check_fraction("BatchNorm", "alpha", from.alpha, from.where);
   return {.axis = from.axes,
           .epsilon = from.epsilon,
           .momentum = 1 - from.alpha,
@@ -188,7 +199,10 @@ BatchNorm::Options options_of(const NeupyBatchNormOptions& from) {
 
 BatchNorm::Options options_of(const TorchBatchNormOptions& from) {
   std::optional<double> momentum;
-  if (from.momentum) momentum = torch_momentum(*from.momentum);
+  if (from.momentum) {
+    check_fraction("BatchNorm", "momentum", *from.momentum, from.where);
+    momentum = torch_momentum(*from.momentum);
+  }
   return {.num_features = from.num_features,
           .epsilon = from.eps,
           .momentum = momentum,

@@ -41,6 +41,17 @@ struct BrainpyBatchNormOptions {
   Location where = std::source_location::current();
 };
 
+// brainpy.layers.GroupNorm: weight and bias [C], and each group by itself, as is documented.
+struct BrainpyLayersGroupNormOptions {
+  std::int64_t num_groups = 0;  // to be given
+  std::int64_t num_channels = 0;
+  double epsilon = 1e-5;
+  bool affine = true;
+  Initializer bias_initializer = 0.0;
+  Initializer scale_initializer = 1.0;
+  Location where = std::source_location::current();
+};
+
 // brainpy.layers.LayerNorm. The last axes are normalized, as is documented.
 struct BrainpyLayerNormOptions {
   Shape normalized_shape = {};
@@ -146,7 +157,7 @@ struct NeupyGroupNormOptions {
 // neupy.layers.BatchNorm, whose running_inv_std averages 1 / sqrt(variance + epsilon).
 struct NeupyBatchNormOptions {
   Axes axes = {};      // what is reduced; nothing: all but the last
-  double alpha = 0.1;  // the weight of the new value
+  double alpha = 0.1;  // the weight of the new value, in [0, 1]
   Initializer beta = 0.0;
   Initializer gamma = 1.0;
   double epsilon = 1e-5;
@@ -159,7 +170,7 @@ struct NeupyBatchNormOptions {
 struct TorchBatchNormOptions {
   std::int64_t num_features = 0;  // 0: what the layer before gives
   double eps = 1e-5;
-  std::optional<double> momentum = 0.1;  // the weight of the new value; nothing: the average of all batches
+  std::optional<double> momentum = 0.1;  // the weight of the new value, in [0, 1]; nothing: the average of all batches
   bool affine = true;
   bool track_running_stats = true;
   Location where = std::source_location::current();

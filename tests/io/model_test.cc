@@ -4,12 +4,14 @@
 #include <cstring>
 #include <map>
 
+#include "autodiff/tape.h"
 #include "io/layout.h"
 #include "kernels/error.h"
 #include "layers/activation.h"
 #include "layers/dropout.h"
 #include "layers/linear.h"
 #include "layers/norm.h"
+#include "layers/norm_batch.h"
 #include "layers/reshape.h"
 #include "layers/sequential.h"
 #include "optim/adam.h"
@@ -24,7 +26,8 @@ namespace {
 std::vector<float> numbers(const auto& model) {
   std::vector<float> all;
   for (const StateEntry& entry : state(model)) {
-    const std::span<const float> values = std::as_const(entry.cell->value).template span<float>();
+    const Tensor floats = entry.cell->value.to(DType::float32);
+    const std::span<const float> values = floats.span<float>();
     all.insert(all.end(), values.begin(), values.end());
   }
   return all;
@@ -63,6 +66,36 @@ TEST_CASE("io: a model comes back with the same numbers, in PyTorch's names and 
   REQUIRE(numbers(second) != numbers(model));
   io::load(other, second, folder / "m");
   REQUIRE(numbers(second) == numbers(model));
+}
+
+TEST_CASE("io: neupy's BatchNorm comes back with both of its buffers, and gives the same numbers") {
+  Context context{{.threads = 1, .seed = 1}}, other{{.threads = 1, .seed = 2}};
+  const TempDir folder;
+  const auto made = [](Context& on) {
+    Sequential model = Input{3} >> Linear{{.out = 4}} >> BatchNorm0d::neupy() >> Linear{{.out = 1}};
+    model.build(on);
+    return model;
+  };
+  const Sequential model = made(context);
+  const Tensor x = context.normal({8, 3}, 1, 2, 1);
+  Tape tape{context};
+  model(tape.input(x), Mode::train);
+  tape.commit();
+  io::save(model, folder / "m");
+  const io::Safetensors file = io::load_safetensors(context, folder / "m");
+  for (const char* name : {"1.running_mean", "1.running_inv_std"}) REQUIRE(file.find(name) != nullptr);
+  REQUIRE(file.find("1.running_var") == nullptr);
+
+  Sequential second = made(other);
+  io::load(other, second, folder / "m");
+  REQUIRE(numbers(second) == numbers(model));
+  REQUIRE(second.get<BatchNorm0d>(1).running_var.value().span<float>()[0] != 1);
+  const Tensor y = model(context.input(x), Mode::eval).value(), again = second(other.input(x), Mode::eval).value();
+  REQUIRE(std::ranges::equal(y.span<float>(), again.span<float>()));
+
+  Sequential variances = Input{3} >> Linear{{.out = 4}} >> BatchNorm0d{} >> Linear{{.out = 1}};
+  variances.build(other);
+  REQUIRE_THROWS_WITH(io::load(other, variances, folder / "m"), contains("1.running_var"));
 }
 
 TEST_CASE("io: all that does not fit is listed, and the model stays as it was") {

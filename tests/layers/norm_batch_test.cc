@@ -113,7 +113,10 @@ TEST_CASE("BatchNorm: torch() has PyTorch's momentum, variance and words") {
   CHECK(!other.has_bias());
   CHECK(!other.options.track_running_stats);
   CHECK(!BatchNorm2d::torch({.momentum = std::nullopt}).options.momentum);
-  CHECK_THAT(refusal(context, BatchNorm3d::torch({.momentum = 2}), Shape{2, 2, 2, 2}), contains("momentum is -1"));
+  REQUIRE_THROWS_WITH(BatchNorm3d::torch({.momentum = 2}),
+                      contains("norm_batch_test.cc:") && contains("momentum is 2, it must be in [0, 1]"));
+  REQUIRE_THROWS_WITH(BatchNorm3d::torch({.momentum = -0.5}), contains("momentum is -0.5, it must be in [0, 1]"));
+  REQUIRE_THROWS_AS(BatchNorm3d::torch({.momentum = NAN}), ArgumentError);
 }
 
 TEST_CASE("BatchNorm: inverse deviations are averaged, and used as they are") {

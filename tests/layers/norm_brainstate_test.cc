@@ -186,6 +186,15 @@ TEST_CASE("brainstate: BatchNorm takes one sample without a batch in evaluation"
             Approx(std::max(0.0f, one.value().span<float>()[i] + residual.value().span<float>()[i])).margin(1e-6));
 }
 
+TEST_CASE("brainstate: BatchNorm0d refuses one sample without a batch in training, where it gives the bias") {
+  Context context;
+  const BatchNorm0d layer = built(context, BatchNorm0d::brainstate({.in_size = {10}}));
+  const Var x = context.input(context.normal({10}, 0, 1, 1));
+  CHECK(layer(x, Mode::eval).shape() == Shape{10});
+  REQUIRE_THROWS_WITH(layer(x, Mode::train), contains("norm_brainstate_test.cc:") &&
+                                                 contains("training needs more than one value for each channel"));
+}
+
 TEST_CASE("brainstate: BatchNorm refuses other ranks and sizes") {
   Context context;
   const BatchNorm3d deep = built(context, BatchNorm3d::brainstate({.in_size = {2, 3, 4, 5}}));

@@ -57,11 +57,19 @@ TEST_CASE("InstanceNorm: feature axes anywhere, each with statistics of its own"
   CHECK_THAT(fails(0), contains("axis 0 is the batch"));
   CHECK_THAT(fails(-4), contains("the batch"));
   CHECK_THAT(fails({0, 3}), contains("the batch"));
+  CHECK_THAT(fails({2, -4}), contains("the batch"));
   CHECK_THAT(fails(4), contains("Invalid axis 4 for 4D input"));
   CHECK_THAT(fails({1, 2}, 5), contains("num_features is 5, but the feature axes {1, 2} have 12"));
   CHECK_THAT(fails(-1, 6), contains("num_features is 6"));
   CHECK_THAT(refusal(context, InstanceNorm2d{{.epsilon = 0}}, Shape{3, 4, 5}), contains("epsilon"));
   CHECK_THAT(refusal(context, InstanceNorm2d{{.dtype = DType::int64}}, Shape{3, 4, 5}), contains("dtype must be"));
+}
+
+TEST_CASE("InstanceNorm: one position is refused, where flax gives the bias") {
+  Context context;
+  const InstanceNorm layer = built(context, InstanceNorm{{.feature_axes = {1, 2, 3}}}, Shape{3, 4, 5});
+  REQUIRE_THROWS_WITH(layer(context.input(context.zeros({2, 3, 4, 5}))),
+                      contains("norm_instance_test.cc:") && contains("a sample needs more than one position"));
 }
 
 TEST_CASE("InstanceNorm: a mask selects the positions that count") {

@@ -48,12 +48,12 @@ TEST_CASE("neupy: GroupNorm refuses other ranks and channels that do not divide,
   CHECK_THAT(refusal(context, GroupNorm::neupy({.n_groups = 4}), Shape{10, 10, 11}),
              contains("Cannot divide 11 input channels into 4 groups"));
   CHECK_THAT(refusal(context, GroupNorm::neupy({.n_groups = 4})), contains("num_channels is not given"));
-  REQUIRE_THROWS_WITH(GroupNorm::neupy({}), contains("n_groups must be at least 1; it is 0"));
+  REQUIRE_THROWS_WITH(GroupNorm::neupy({}), contains("n_groups must be positive; it is 0"));
   const GroupNorm layer = built(context, GroupNorm::neupy({.n_groups = 4}), Shape{10, 10, 12});
   REQUIRE_THROWS_WITH(layer(context.input(context.zeros({7, 10, 12}))), contains("got 3 instead"));
 }
 
-TEST_CASE("neupy: GroupNorm of [7, 10, 10, 12] in 4 groups, and of 16 channels") {
+TEST_CASE("neupy: GroupNorm of [7, 10, 10, 12] in 4 groups, and of 16 channels with the shape known") {
   Context context;
   for (const Shape& shape : {Shape{7, 10, 10, 12}, Shape{7, 6, 6, 16}}) {
     const Tensor x = context.normal(shape, 1, 2, 1);
@@ -65,6 +65,37 @@ TEST_CASE("neupy: GroupNorm of [7, 10, 10, 12] in 4 groups, and of 16 channels")
                               .bias = test::numbers(layer.bias.value())},
                              x, layer(context.input(x)).value());
   }
+}
+
+TEST_CASE("neupy: GroupNorm of images whose height and width nobody knows") {
+  Context context;
+  GroupNorm layer = GroupNorm::neupy({.n_groups = 4, .gamma = Uniform{1, 2}});
+  layer.options.num_channels = 16;
+  build(context, layer);
+  for (const Shape& shape : {Shape{7, 6, 6, 16}, Shape{2, 9, 1, 16}}) {
+    const Tensor x = context.normal(shape, 1, 2, 1);
+    test::NormProblem p = test::problem(layer, x, 0, 3);
+    p.set = test::groups_of(shape, 4);
+    test::require_normalized(p, x, layer(context.input(x)).value());
+  }
+}
+
+// GroupNorm(n_groups=4, beta=Constant(0), gamma=Constant(1), epsilon=1e-05, name='group-norm-1')
+TEST_CASE("neupy: what GroupNorm's repr says, in our words") {
+  Context context;
+  Sequential model = Input{3, 3, 12} >> GroupNorm::neupy({.n_groups = 4});
+  model.build(context);
+  const GroupNorm& layer = model.get<GroupNorm>(0);
+  CHECK(layer.options.num_groups == 4);
+  CHECK(layer.options.group_size == 0);
+  CHECK(layer.options.epsilon == 1e-5);
+  CHECK(test::numbers(layer.bias.value()) == std::vector<double>(12, 0));
+  CHECK(test::numbers(layer.weight.value()) == std::vector<double>(12, 1));
+  const Summary summary = model.layer_summary();
+  REQUIRE(summary.layers.size() == 1);
+  CHECK(summary.layers[0].type == "GroupNorm");
+  CHECK(summary.layers[0].path == "0");
+  CHECK(summary.layers[0].parameters == 24);
 }
 
 TEST_CASE("neupy: gamma and beta are numbers, initializers or arrays [1, 1, 1, C]") {
@@ -124,6 +155,17 @@ TEST_CASE("neupy: an untrained BatchNorm passes x on, training makes two updates
   CHECK(layer.running_var.value().span<float>()[0] == Approx(0.9 + 0.1 / std::sqrt(square - mean * mean + 1e-5)));
   const double m = layer.running_mean.value().span<float>()[0], inverse = layer.running_var.value().span<float>()[0];
   CHECK(layer(context.input(x), Mode::eval).value().span<float>()[0] == Approx((x.span<float>()[0] - m) * inverse));
+}
+
+TEST_CASE("neupy: alpha is a fraction, and epsilon is positive here, where neupy takes 0, too") {
+  Context context;
+  REQUIRE_THROWS_WITH(BatchNorm2d::neupy({.alpha = 1.5}),
+                      contains("norm_neupy_test.cc:") && contains("alpha is 1.5, it must be in [0, 1]"));
+  REQUIRE_THROWS_WITH(BatchNorm2d::neupy({.alpha = -0.5}), contains("alpha is -0.5, it must be in [0, 1]"));
+  CHECK_THAT(refusal(context, GroupNorm::neupy({.n_groups = 2, .epsilon = 0}), Shape{3, 3, 4}),
+             contains("epsilon must be positive and finite; it is 0"));
+  CHECK_THAT(refusal(context, BatchNorm0d::neupy({.epsilon = 0}), Shape{4}),
+             contains("epsilon must be positive and finite; it is 0"));
 }
 
 TEST_CASE("neupy: BatchNorm's axes leave the parameters, and must be unique and exist") {

@@ -273,10 +273,34 @@ TEST_CASE("brainpy.layers: the GroupNorm example: 3 groups, 6 as InstanceNorm, 1
     return layer(context.input(x)).value();
   };
   for (const std::int64_t groups : {1, 2, 3, 6})
-    require_groups(x, y(GroupNorm{{.num_groups = groups, .num_channels = 6}}), static_cast<std::size_t>(groups));
+    require_groups(x, y(GroupNorm::brainpy_layers({.num_groups = groups, .num_channels = 6})),
+                   static_cast<std::size_t>(groups));
   CHECK(test::numbers(y(GroupNorm{{.num_groups = 6}})) == test::numbers(y(InstanceNorm::brainpy({.num_channels = 6}))));
   const std::vector<double> layer = test::numbers(y(LayerNorm{{.axes = 3}})), group = test::numbers(y(GroupNorm{1}));
   for (std::size_t i = 0; i < layer.size(); ++i) REQUIRE(group[i] == Approx(layer[i]).margin(1e-6));
+}
+
+TEST_CASE("brainpy.layers: GroupNorm has parameters for each channel, and its refusals") {
+  Context context;
+  const Tensor x = context.normal({4, 3, 5, 6}, 1, 2, 1);
+  const auto of = [](BrainpyLayersGroupNormOptions options) {
+    options.num_groups = 3;
+    return GroupNorm::brainpy_layers(options);
+  };
+  const GroupNorm layer =
+      built(context, of({.epsilon = 0.5, .bias_initializer = Uniform{-1, 1}, .scale_initializer = Uniform{1, 2}}),
+            Shape{3, 5, 6});
+  REQUIRE(layer.weight.shape() == Shape{6});
+  test::NormProblem p = test::problem(layer, x, 0, 3);
+  REQUIRE(p.epsilon == 0.5);
+  p.set = test::groups_of(x.shape(), 3);
+  test::require_normalized(p, x, layer(context.input(x)).value());
+  CHECK(parameters(built(context, of({.num_channels = 6, .affine = false}))).empty());
+  CHECK(of({}).options.epsilon == 1e-5);
+  REQUIRE_THROWS_WITH(GroupNorm::brainpy_layers({}),
+                      contains("norm_sources_test.cc:") && contains("GroupNorm: num_groups must be positive; it is 0"));
+  CHECK_THAT(refusal(context, of({.num_channels = 7})), contains("7 channels cannot form 3 equal groups"));
+  CHECK_THAT(refusal(context, of({.num_channels = 3}), Shape{3, 5, 6}), contains("num_channels is 3"));
 }
 
 TEST_CASE("brainpy.layers: the InstanceNorm example, with and without parameters") {
