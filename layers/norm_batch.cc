@@ -2,8 +2,7 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
-
+#include "autodiff/ops/norm_inputs.h"
 #include "autodiff/ops/reshape.h"
 #include "kernels/error.h"
 
@@ -21,15 +20,14 @@ void BatchNorm::visit(Visitor& v) {
 Axes BatchNorm::features(int rank) const {
   const Axes named = options.feature_axes.count() > 0 ? options.feature_axes : Axes(-1);
   if (options.axis.count() == 0) return named;
-  const Axes rest = all_but(canonical(name_, "axis", options.axis, rank, options.where), rank);
+  const Axes rest = other_axes(rank, canonical(name_, "axis", options.axis, rank, options.where));
   if (rest.count() == 0)
     fail<ShapeError>(
         options.where, name_,
         fmt::format("axis is {}, which leaves no feature axis of {}D input", to_string(options.axis), rank));
   if (options.feature_axes.count() == 0) return rest;
   const Axes wanted = canonical(name_, "feature_axes", named, rank, options.where);
-  if (wanted.count() != rest.count() ||
-      !std::all_of(wanted.begin(), wanted.end(), [&](int axis) { return has(rest, axis); }))
+  if (!same(wanted, rest))
     fail<ShapeError>(options.where, name_,
                      fmt::format("axis must be all but the feature axes; they are {} and {} of {}D input",
                                  to_string(options.axis), to_string(named), rank));

@@ -2,16 +2,11 @@
 
 #include <fmt/format.h>
 
-#include <array>
-
+#include "autodiff/ops/norm_groups.h"
+#include "autodiff/ops/norm_inputs.h"
 #include "kernels/error.h"
 
 namespace tapestry {
-namespace {
-
-constexpr std::int64_t kDefaultGroups = 32;
-
-}  // namespace
 
 GroupNorm::GroupNorm(std::int64_t num_groups, Location where) : GroupNorm(Options{.where = where}) {
   if (num_groups < 1)
@@ -20,19 +15,10 @@ GroupNorm::GroupNorm(std::int64_t num_groups, Location where) : GroupNorm(Option
 }
 
 std::int64_t GroupNorm::groups_of(std::int64_t channels) const {
-  const auto& [groups, size] = std::pair(options.num_groups, options.group_size);
-  if (groups < 0 || size < 0 || (groups != 0 && size != 0))
-    fail<ArgumentError>(options.where, "GroupNorm",
-                        fmt::format("give either num_groups or group_size; they are {} and {}", groups, size));
-  const std::int64_t divisor = size != 0 ? size : groups != 0 ? groups : kDefaultGroups;
-  if (channels % divisor == 0) return size != 0 ? channels / size : divisor;
-  fail<ShapeError>(options.where, "GroupNorm",
-                   neupy_        ? fmt::format("Cannot divide {} input channels into {} groups", channels, divisor)
-                   : size != 0   ? fmt::format("{} channels cannot form groups of {}", channels, size)
-                   : groups != 0 ? fmt::format("{} channels cannot form {} equal groups", channels, groups)
-                                 : fmt::format("{} channels cannot form {} equal groups, the default; say .num_groups "
-                                               "or .group_size",
-                                               channels, divisor));
+  if (neupy_ && channels % options.num_groups != 0)
+    fail<ShapeError>(options.where, "GroupNorm",
+                     fmt::format("Cannot divide {} input channels into {} groups", channels, options.num_groups));
+  return detail::groups_of("GroupNorm", options.num_groups, options.group_size, channels, {}, options.where);
 }
 
 Axes GroupNorm::reduction_axes(int rank) const {
@@ -54,7 +40,7 @@ Axes GroupNorm::reduction_axes(int rank) const {
   return reduced;
 }
 
-// Of weight and bias. Per position it is the sizes of what is normalized: positions, then channels of a group.
+// Of weight and bias.
 Shape GroupNorm::affine_shape(const Shape& channels, std::int64_t groups, const Flow& in) const {
   if (options.affine == AffineShape::per_channel) return channels;
   if (!in.shape)
@@ -63,13 +49,12 @@ Shape GroupNorm::affine_shape(const Shape& channels, std::int64_t groups, const 
   const int rank = in.shape->rank() + 1;
   const Axes features = detail::canonical("GroupNorm", "feature_axes", options.feature_axes, rank, options.where);
   Axes reduced = detail::canonical("GroupNorm", "reduction_axes", reduction_axes(rank), rank, options.where);
-  if (reduced.count() == 0) reduced = detail::all_but(0, rank);
-  std::array<std::int64_t, Shape::kMaxRank> sizes{};
-  std::size_t count = 0;
-  for (int axis = 1; axis < rank; ++axis)
-    if (detail::has(reduced, axis) && !detail::has(features, axis)) sizes[count++] = (*in.shape)[axis - 1];
-  sizes[count++] = channels.size() / groups;
-  return Shape(std::span<const std::int64_t>(sizes).first(count));
+  if (reduced.count() == 0) reduced = detail::other_axes(rank, 0);
+  if (detail::contains(reduced, 0))
+    fail<ShapeError>(options.where, "GroupNorm",
+                     fmt::format("weight and bias per position cannot lie along the batch; reduction_axes is {}",
+                                 detail::to_string(options.reduction_axes)));
+  return detail::sizes_per_position(in.shape->prepend(1), features, reduced, groups);
 }
 
 void GroupNorm::check_images(int rank) const {

@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <array>
 #include <cmath>
 
@@ -54,31 +53,19 @@ void check_rank(std::string_view layer, int rank, int low, int high, const Shape
 }
 
 Axes canonical(std::string_view layer, std::string_view option, const Axes& axes, int rank, const Location& where) {
-  unsigned named = 0;
+  Axes named;
   for (const int axis : axes) {
     if (axis < -rank || axis >= rank)
       fail<ShapeError>(where, layer,
                        fmt::format("Invalid axis {} for {}D input; {} is {}", axis, rank, option, to_string(axes)));
-    const unsigned bit = 1u << (axis < 0 ? axis + rank : axis);
-    if ((named & bit) != 0)
+    const int positive = axis < 0 ? axis + rank : axis;
+    if (contains(named, positive))
       fail<ShapeError>(
           where, layer,
           fmt::format("{} {} of {}D input have to contain only unique values", option, to_string(axes), rank));
-    named |= bit;
+    named.add(positive);
   }
-  Axes found;
-  for (int axis = 0; axis < rank; ++axis)
-    if ((named >> axis & 1u) != 0) found.add(axis);
-  return found;
-}
-
-bool has(const Axes& axes, int axis) { return std::find(axes.begin(), axes.end(), axis) != axes.end(); }
-
-Axes all_but(const Axes& axes, int rank) {
-  Axes rest;
-  for (int axis = 0; axis < rank; ++axis)
-    if (!has(axes, axis)) rest.add(axis);
-  return rest;
+  return other_axes(rank, other_axes(rank, named));
 }
 
 std::string to_string(const Axes& axes) { return fmt::format("{{{}}}", fmt::join(axes.begin(), axes.end(), ", ")); }

@@ -51,11 +51,8 @@ void check_numbers(std::string_view layer, double epsilon, const std::optional<D
 void check_fraction(std::string_view layer, std::string_view option, double value, const Location& where);
 // ShapeError unless x has from `low` to `high` axes; `rank` counts the batch, `shape` may leave it out.
 void check_rank(std::string_view layer, int rank, int low, int high, const Shape& shape, const Location& where);
-// `axes`, each in [0, rank), rising. ShapeError where that is not so, or one is named twice.
+// As rising_axes, for an x of which only the rank is known, and in the words of the sources.
 Axes canonical(std::string_view layer, std::string_view option, const Axes& axes, int rank, const Location& where);
-bool has(const Axes& axes, int axis);
-// The first to the last axis of x but those of `axes`.
-Axes all_but(const Axes& axes, int rank);
 std::string to_string(const Axes& axes);  // "{0, 1, 2}"
 
 // The sizes of axes of x [N, in], in its order; `given` has what the user said, nothing or a size for each axis.

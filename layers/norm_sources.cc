@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "autodiff/ops/norm_inputs.h"
 #include "kernels/error.h"
 #include "layers/norm.h"
 #include "layers/norm_batch.h"
@@ -25,12 +26,6 @@ Axes from_end(std::string_view layer, const Axes& axes, const Shape& size, const
   return found;
 }
 
-Shape sizes_along(const Shape& size, const Axes& axes) {
-  std::array<std::int64_t, Shape::kMaxRank> sizes{};
-  for (int i = 0; i < axes.count(); ++i) sizes[static_cast<std::size_t>(i)] = size[axes[i]];
-  return Shape(std::span<const std::int64_t>(sizes).first(static_cast<std::size_t>(axes.count())));
-}
-
 std::int64_t positive(const char* option, std::int64_t value, const Location& where) {
   if (value < 1) fail<ArgumentError>(where, "GroupNorm", fmt::format("{} must be positive; it is {}", option, value));
   return value;
@@ -52,7 +47,7 @@ void set_groups(GroupNorm::Options& to, const Options& from) {
 template <class Options, class From>
 Options row_options(const char* layer, const From& from) {
   const Axes features = from_end(layer, from.feature_axes, from.in_size, from.where);
-  return {.normalized_shape = sizes_along(from.in_size, features),
+  return {.normalized_shape = detail::sizes_of(from.in_size, features),
           .epsilon = from.epsilon,
           .weight = from.use_scale,
           .weight_init = stretched(from.scale_init),

@@ -1,6 +1,7 @@
 #include "autodiff/ops/norm_channels.h"
 
 #include "autodiff/ops/norm.h"
+#include "autodiff/ops/norm_groups.h"
 #include "autodiff/ops/normalize.h"
 #include "autodiff/ops/reshape.h"
 #include "autodiff/ops/shape.h"
@@ -87,33 +88,6 @@ Axes checked_features(const char* op, const Axes& given, const Shape& x, const L
   return features;
 }
 
-std::int64_t checked_groups(const GroupNormOptions& o, std::int64_t channels, const Shape& x) {
-  if (o.num_groups < 0 || o.group_size < 0 || (o.num_groups != 0 && o.group_size != 0))
-    fail<ArgumentError>(
-        o.where, "group_norm",
-        fmt::format("give either num_groups or group_size; they are {} and {}", o.num_groups, o.group_size));
-  const std::int64_t groups = o.num_groups == 0 && o.group_size == 0 ? 32 : o.num_groups;
-  const std::int64_t divisor = groups + o.group_size;
-  if (channels % divisor == 0) return groups != 0 ? groups : channels / divisor;
-  fail<ShapeError>(o.where, "group_norm",
-                   groups != 0
-                       ? fmt::format("{} channels cannot form {} equal groups; x is {}", channels, groups, to_string(x))
-                       : fmt::format("{} channels cannot form groups of {}; x is {}", channels, divisor, to_string(x)));
-}
-
-// The sizes of weight and bias.
-Shape affine_shape(const Groups& groups, const Shape& x) {
-  if (!groups.per_position) return detail::sizes_of(x, groups.features);
-  Axes positions;
-  for (int axis : groups.reduced)
-    if (!detail::contains(groups.features, axis)) positions.add(axis);
-  std::array<std::int64_t, Shape::kMaxRank + 1> sizes{};
-  const Shape sizes_before = detail::sizes_of(x, positions);
-  std::ranges::copy(sizes_before, sizes.begin());
-  sizes[static_cast<std::size_t>(positions.count())] = groups.size(x);
-  return Shape(std::span<const std::int64_t>(sizes).first(static_cast<std::size_t>(positions.count()) + 1));
-}
-
 // x [others..., C] as [others..., G, S], and what lies beside it in that view. Where sets are whole samples, the other
 // axes but the first are one.
 struct GroupView {
@@ -154,7 +128,9 @@ Var normalize_groups(const char* op, const Groups& groups, const Var& given, con
                      const Options& o) {
   const Shape& shape = given.shape();
   detail::check_epsilon(op, o.epsilon, o.where);
-  const Shape affine = affine_shape(groups, shape);
+  const Shape affine = groups.per_position
+                           ? detail::sizes_per_position(shape, groups.features, groups.reduced, groups.count)
+                           : detail::sizes_of(shape, groups.features);
   detail::check_beside(op, "weight", weight, given, affine, o.where);
   detail::check_beside(op, "bias", bias, given, affine, o.where);
   detail::check_beside(op, "residual", o.residual, given, shape, o.where);
@@ -211,7 +187,8 @@ Var group_norm(const Var& x, const Var& weight, const Var& bias, const GroupNorm
                          fmt::format("reduction_axes must name the feature axes, axis {} is not there; x is {}", axis,
                                      to_string(shape)));
   }
-  groups.count = checked_groups(o, detail::sizes_of(shape, groups.features).size(), shape);
+  groups.count = detail::groups_of("group_norm", o.num_groups, o.group_size,
+                                   detail::sizes_of(shape, groups.features).size(), shape, o.where);
   return normalize_groups("group_norm", groups, x, weight, bias, o);
 }
 

@@ -164,6 +164,10 @@ TEST_CASE("GroupNorm: weight and bias per position are shared by the groups") {
         Shape{2});
   CHECK_THAT(refusal(context, GroupNorm{{.num_groups = 3, .num_channels = 6, .affine = AffineShape::per_position}}),
              contains("weight and bias per position need the shape of the input"));
+  CHECK_THAT(
+      refusal(context, GroupNorm{{.num_groups = 3, .affine = AffineShape::per_position, .reduction_axes = {0, 2, -1}}},
+              Shape{3, 5, 6}),
+      contains("weight and bias per position cannot lie along the batch; reduction_axes is {0, 2, -1}"));
 }
 
 TEST_CASE("GroupNorm: channels anywhere, and along several axes") {
