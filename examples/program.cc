@@ -59,7 +59,7 @@ void add_training(CLI::App& app, Options& o) {
     app.add_option("--batch-sizes", o.batch_sizes, "Images a step, one run each: 32,2")
         ->delimiter(',')
         ->allow_extra_args(false)
-        ->check(integer_from(1, kMany))
+        ->check(integer_from(2, kMany))
         ->capture_default_str();
   app.add_option("--test-batch-size", o.test_batch_size, "Images at once in the test")
       ->check(integer_from(1, kMany))

@@ -126,11 +126,12 @@ Flow Builder::chain(const detail::LayerRef& layer, const Flow& in) {
     flow = nested(part, flow);
   }
   if (!in.shape) return {};
-  const Var y = layer.forward(context_.input(context_.zeros(in.shape->prepend(1), dtype_)), Mode::eval);
+  constexpr std::int64_t kSamples = 2;  // of which even norms without running statistics can make a mean
+  const Var y = layer.forward(context_.input(context_.zeros(in.shape->prepend(kSamples), dtype_)), Mode::eval);
   if (!y.value()) return {};
-  if (y.shape().rank() == 0 || y.shape()[0] != 1)
+  if (y.shape().rank() == 0 || y.shape()[0] != kSamples)
     throw ShapeError(
-        fmt::format("build: {} gives {} for one sample of {}; the first axis must stay the batch; a layer that does "
+        fmt::format("build: {} gives {} for two samples of {}; the first axis must stay the batch; a layer that does "
                     "otherwise needs a build()",
                     layer.type(), to_string(y.shape()), to_string(*in.shape)));
   Flow out(y.shape().drop_front());

@@ -30,12 +30,12 @@ std::int64_t tracked(const BatchNormOptions& o, const Var& x) {
   return o.num_batches_tracked->next(x).span<std::int64_t>()[0];
 }
 
-void check_running(const BatchNormOptions& o, const Var& x, const Shape& features) {
+void check_running(const BatchNormOptions& o, const Var& x, const Shape& features, int replicas) {
   if ((o.running_mean == nullptr) != (o.running_var == nullptr))
     fail<ArgumentError>(o.where, kOp, "running_mean and running_var are given together or not at all");
   if (!o.training && o.running_mean == nullptr)
     fail<ArgumentError>(o.where, kOp, "evaluation needs running_mean and running_var");
-  if (o.training && x.shape().size() == features.size() && o.replicas == nullptr)
+  if (o.training && x.shape().size() == features.size() && replicas == 1)
     fail<ShapeError>(o.where, kOp,
                      fmt::format("training needs more than one value for each channel; x is {}", to_string(x.shape())));
   if (o.momentum && !(*o.momentum >= 0 && *o.momentum <= 1))
@@ -53,25 +53,40 @@ void check_running(const BatchNormOptions& o, const Var& x, const Shape& feature
     fail<ArgumentError>(o.where, kOp, fmt::format("num_batches_tracked must be in [0, 2^53); it is {}", tracked(o, x)));
 }
 
-// Statistics of channels, `stride` numbers apart: mean, biased variance and, where there are three, elements over those
-// that count.
+// Statistics of channels: mean, biased variance and, in the third of three, elements over those that count.
 struct ChannelStats {
-  std::span<const double> values;
-  std::size_t stride;
-  double elements;  // of a channel
+  ChannelStats(const Tensor& stats, std::int64_t elements)
+      : values(stats.span<double>()),
+        stride(static_cast<std::size_t>(stats.shape()[-1])),
+        counts(stats.like({stats.size() / stats.shape()[-1]})) {
+    const auto to = counts.span<double>();
+    for (std::size_t c = 0; c < to.size(); ++c)
+      to[c] = static_cast<double>(elements) / (stride == 3 ? values[c * stride + 2] : 1);
+  }
+  // Counts what lies in all replicas, too.
+  void share(const detail::ReplicaMean& replicas) {
+    const auto to = counts.span<double>();
+    replicas(to);
+    for (double& count : to) count *= replicas.count();
+  }
 
   double mean(std::size_t c) const { return values[c * stride]; }
   double variance(std::size_t c) const { return values[c * stride + 1]; }
   // The variance as it is averaged.
   double running(std::size_t c, const BatchNormOptions& o) const {
     if (o.running_variance == RunningVariance::inverse_std) return 1 / std::sqrt(variance(c) + o.epsilon);
-    const double count = stride == 3 ? elements / values[c * stride + 2] : elements;
+    const double count = std::as_const(counts).span<double>()[c];
     return o.running_variance == RunningVariance::unbiased && count > 1 ? variance(c) * (count / (count - 1))
                                                                         : variance(c);
   }
+
+  std::span<const double> values;
+  std::size_t stride;
+  Tensor counts;  // elements of each channel that count
 };
 
-// weight old + (1 - weight) now for each channel; nothing where one of them is not finite as the buffer holds it.
+// weight old + (1 - weight) now for each channel; nothing where one of the new values is not finite as the buffer holds
+// it.
 template <class Now>
 Tensor next_of(const Buffer& buffer, const Var& x, double weight, const Now& now) {
   Tensor next = buffer.value().like();
@@ -80,8 +95,9 @@ Tensor next_of(const Buffer& buffer, const Var& x, double weight, const Now& now
     const auto old = buffer.next(x).span<T>();
     const auto to = next.span<T>();
     for (std::size_t c = 0; c < to.size(); ++c) {
-      to[c] = static_cast<T>(weight * static_cast<double>(old[c]) + (1 - weight) * now(c));
-      finite = finite && std::isfinite(to[c]);
+      const double value = now(c);
+      finite = finite && std::isfinite(static_cast<T>(value));
+      to[c] = static_cast<T>((weight == 0 ? 0 : weight * static_cast<double>(old[c])) + (1 - weight) * value);
     }
   });
   return finite ? next : Tensor{};
@@ -104,6 +120,7 @@ void queue_running(const BatchNormOptions& o, const Var& x, const ChannelStats& 
 
 // Reads the statistics that are used in evaluation; those of inverse_std as the variance with this rstd for epsilon 0.
 void read_running(const BatchNormOptions& o, std::span<double> stats) {
+  const bool inverse = o.running_variance == RunningVariance::inverse_std;
   const auto read = [](const Buffer& buffer, const auto& body) {
     visit_floating(kOp, buffer.value().dtype(), [&]<class T>(T) {
       const auto values = buffer.value().span<T>();
@@ -113,8 +130,10 @@ void read_running(const BatchNormOptions& o, std::span<double> stats) {
   read(*o.running_mean, [&](std::size_t c, double mean) { stats[2 * c] = mean; });
   read(*o.running_var, [&](std::size_t c, double value) {
     if (value < 0)
-      fail<ArgumentError>(o.where, kOp, fmt::format("running_var must not be negative; channel {} has {}", c, value));
-    stats[2 * c + 1] = o.running_variance == RunningVariance::inverse_std ? 1 / (value * value) : value;
+      fail<ArgumentError>(o.where, kOp,
+                          fmt::format("{} must not be negative; channel {} has {}",
+                                      inverse ? "running_inv_std" : "running_var", c, value));
+    stats[2 * c + 1] = inverse ? 1 / (value * value) : value;
   });
 }
 
@@ -138,12 +157,13 @@ Var channel_batch_norm(const NormOperands& in, const Axes& features, const Batch
   }
   const auto norm = [&](const Var& residual, bool relu) {
     dims.relu = relu;
-    const Var y = channel_norm(kOp, dims, flat, residual, stats, o.where);
-    if (o.training) queue_running(o, y, {std::as_const(stats).span<double>(), 2, static_cast<double>(dims.positions)});
-    return y;
+    return channel_norm(kOp, dims, flat, residual, stats, o.where);
   };
-  if (!last.moves()) return detail::with_tail(flat.x, o, norm);
-  return detail::finished(last.back(norm({}, false), o.where), o.dtype, o.residual, o.activation, o.where);
+  const Var y = last.moves()
+                    ? detail::finished(last.back(norm({}, false), o.where), o.dtype, o.residual, o.activation, o.where)
+                    : detail::with_tail(flat.x, o, norm);
+  if (o.training) queue_running(o, y, {stats, static_cast<std::int64_t>(dims.positions)});
+  return y;
 }
 
 }  // namespace
@@ -160,8 +180,8 @@ Var batch_norm(const Var& x, const Var& weight, const Var& bias, const BatchNorm
   detail::check_beside(kOp, "bias", bias, x, features, o.where);
   detail::check_beside(kOp, "residual", o.residual, x, x.shape(), o.where);
   detail::check_mask(kOp, o.mask, x.shape(), o.where);
-  check_running(o, x, features);
   const detail::ReplicaMean replicas(x, o.replicas, kOp, o.where);
+  check_running(o, x, features, replicas.count());
   const NormOperands in(x, weight, bias, o.where);
   if (!o.training || (!o.mask && o.replicas == nullptr)) return channel_batch_norm(in, axes, o);
   const detail::Normalized result = detail::normalize(in.x, detail::spread(in.weight, x.shape(), axes, o.where),
@@ -172,8 +192,11 @@ Var batch_norm(const Var& x, const Var& weight, const Var& bias, const BatchNorm
                                                        .mask = detail::whole_mask(o.mask, in.x, o.where),
                                                        .replicas = replicas,
                                                        .where = o.where});
-  queue_running(o, result.y, {result.stats.span<double>(), 3, static_cast<double>(x.shape().size() / features.size())});
-  return detail::finished(result.y, o.dtype, o.residual, o.activation, o.where);
+  const Var y = detail::finished(result.y, o.dtype, o.residual, o.activation, o.where);
+  ChannelStats stats(result.stats, x.shape().size() / features.size());
+  if (replicas) stats.share(replicas);
+  queue_running(o, y, stats);
+  return y;
 }
 
 Var batch_norm(const Var& x, const BatchNormOptions& options) { return batch_norm(x, {}, {}, options); }

@@ -232,6 +232,7 @@ TEST_CASE("batch_norm: running statistics with masks, inverse deviations, empty 
     step(context.tensor({2, 2}, {1, 1e21f, 3, -1e21f}), {.running_variance = kind});  // finite in double alone
   are(1, 2, 4, 0.5);
   REQUIRE(batches.value().item() == 0);
+  const Tensor two = context.tensor({2, 2}, {1, 2, 3, 6});
   // What counts: 1, 3, 8 and 6, 6, 0.
   const Tensor x = context.tensor({4, 2}, {1, 6, 3, 6, 8, 0, NAN, -50});
   const Tensor mask = context.tensor({4, 1}, {1, 1, 1, 0});
@@ -242,9 +243,37 @@ TEST_CASE("batch_norm: running statistics with masks, inverse deviations, empty 
   step(x, {.momentum = 0, .running_variance = RunningVariance::inverse_std, .epsilon = 1, .mask = mask});
   are(4, 4, 1 / std::sqrt(26.0 / 3 + 1), 1.0 / 3);
   REQUIRE(batches.value().item() == 3);
-  const Var y =
-      batch_norm(context.input(context.tensor({1, 2}, {5, 1})),
-                 options({.training = false, .running_variance = RunningVariance::inverse_std, .epsilon = 1}));
-  REQUIRE(y.value().span<float>()[0] == Approx(1 / std::sqrt(26.0 / 3 + 1)));
-  REQUIRE(y.value().span<float>()[1] == Approx(-1));
+  // A value that was damaged spoils neither the others nor what follows it with no weight.
+  mean.cell()->value.span<float>()[0] = INFINITY;
+  step(two, {.momentum = 0.5});
+  REQUIRE(mean.value().span<float>()[0] == INFINITY);
+  REQUIRE(mean.value().span<float>()[1] == 4);
+  step(two, {.momentum = 0});
+  are(2, 4, 1, 4);
+  // What is refused changes nothing.
+  Tape tape{context}, other{context};
+  const Var elsewhere = other.variable(context.zeros({2, 2}, DType::float64));
+  for (const Tensor& every : {Tensor{}, context.full({}, 1)})
+    REQUIRE_THROWS_AS(batch_norm(tape.variable(two), options({.momentum = 0.5, .mask = every, .residual = elsewhere})),
+                      ArgumentError);
+  tape.commit();
+  are(2, 4, 1, 4);
+}
+
+TEST_CASE("batch_norm: running inverse deviations in evaluation") {
+  Context context{{.threads = 1}};
+  Buffer mean, inverse;
+  mean.set(context.tensor({2}, {4, 4}));
+  inverse.set(context.tensor({2}, {0.25f, 1.0f / 3}));
+  const auto evaluate = [&] {
+    return batch_norm(context.input(context.tensor({1, 2}, {5, 1})), {.training = false,
+                                                                      .running_mean = &mean,
+                                                                      .running_var = &inverse,
+                                                                      .running_variance = RunningVariance::inverse_std,
+                                                                      .epsilon = 1});
+  };
+  REQUIRE(evaluate().value().span<float>()[0] == Approx(0.25));
+  REQUIRE(evaluate().value().span<float>()[1] == Approx(-1));
+  inverse.cell()->value.span<float>()[1] = -1;
+  REQUIRE_THROWS_WITH(evaluate(), contains("running_inv_std must not be negative; channel 1 has -1"));
 }

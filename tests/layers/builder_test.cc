@@ -210,7 +210,7 @@ TEST_CASE("build: errors name the layer's path, its line, the rule and the sizes
              contains("0.1 (builder_test.cc:") && contains("Linear: out is 0"));
   CHECK_THAT(message(Input{3} >> Linear{{.out = 1, .in = -3}}), contains("in is -3, it must be positive"));
   CHECK_THAT(message(Input(Shape{}) >> Linear{{.out = 1}}), contains("the input [] has no axis -1"));
-  CHECK_THAT(message(Input{3} >> [](const Var& x) { return reshape(x, {3}); }), contains("first axis must stay"));
+  CHECK_THAT(message(Input{3} >> [](const Var& x) { return reshape(x, {6}); }), contains("first axis must stay"));
 }
 
 TEST_CASE("build: state that visit() and build() do not agree on is an error") {

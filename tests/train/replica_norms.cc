@@ -52,12 +52,13 @@ Tensor joined(const Context& context, const std::vector<Tensor>& parts) {
   return context.tensor(parts[0].shape().with(0, rows), std::span<const double>(all)).to(parts[0].dtype());
 }
 
-ReplicaNorm batch_norm_over(const ReplicaAxes& axes) {
-  return [&axes](ReplicaData& data, const Var& x, const Tensor& mask) {
+ReplicaNorm batch_norm_over(const ReplicaAxes& axes, RunningVariance kind) {
+  return [&axes, kind](ReplicaData& data, const Var& x, const Tensor& mask) {
     return batch_norm(x, data.weight.on(x), data.bias.on(x),
                       {.running_mean = &data.running_mean,
                        .running_var = &data.running_var,
                        .momentum = 0.9,
+                       .running_variance = kind,
                        .mask = mask,
                        .replicas = &axes});
   };

@@ -32,7 +32,7 @@ Tensor joined(const Context& context, const std::vector<Tensor>& parts);
 using ReplicaNorm = std::function<Var(ReplicaData& data, const Var& x, const Tensor& mask)>;
 
 // Batch norm of momentum 0.9 over these axes, which must live on.
-ReplicaNorm batch_norm_over(const ReplicaAxes& axes);
+ReplicaNorm batch_norm_over(const ReplicaAxes& axes, RunningVariance kind = RunningVariance::biased);
 
 // What came out, all replicas one after the other; gradients of weight and bias are sums over them.
 struct Outcome {

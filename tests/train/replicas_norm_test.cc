@@ -31,12 +31,15 @@ TEST_CASE("replicas: batch norm over all of them is batch norm of all samples to
         const Context context{{.threads = 1, .seed = 2}};
         ReplicaData data(context, count, shape, {shape[-1]}, dtype);
         Replicas replicas{context, {.count = count}};
-        const Outcome found = outcome(replicas, data, batch_norm_over(axes));
+        const RunningVariance kind = count % 2 == 0 ? RunningVariance::unbiased : RunningVariance::biased;
+        const Outcome found = outcome(replicas, data, batch_norm_over(axes, kind));
         Tape tape{replicas.context(0)};
         const Var x = tape.variable(joined(context, data.x));
-        const Var y =
-            batch_norm(x, data.weight.on(x), data.bias.on(x),
-                       {.running_mean = &data.running_mean, .running_var = &data.running_var, .momentum = 0.9});
+        const Var y = batch_norm(x, data.weight.on(x), data.bias.on(x),
+                                 {.running_mean = &data.running_mean,
+                                  .running_var = &data.running_var,
+                                  .momentum = 0.9,
+                                  .running_variance = kind});
         const Gradients gradients = tape.backward(y, joined(context, data.dy));
         Outcome plain{values_of(y.value()),
                       values_of(gradients[x]),
