@@ -74,13 +74,7 @@ void BatchNorm::check_input(const Var& x) const {
     check_sample(shape.rank() == unbatched ? shape : shape.drop_front());
   }
   check_rank(name_, shape.rank(), lowest_, highest_, shape, options.where);
-  if (options.num_features == 0) return;
-  std::int64_t found = 1;
-  for (const int axis : features(shape.rank())) found *= shape[axis];
-  if (found != options.num_features)
-    fail<ShapeError>(
-        options.where, name_,
-        fmt::format("num_features is {}, but x {} has {}", options.num_features, tapestry::to_string(shape), found));
+  check_channels(name_, "num_features", options.num_features, features(shape.rank()), shape, options.where);
 }
 
 Var BatchNorm::operator()(const Var& x, Mode mode, const Tensor& mask, const Tail& tail) const {

@@ -82,6 +82,8 @@ Cost GroupNorm::cost(const Shape&, const Shape& out) const {
 
 Var GroupNorm::operator()(const Var& x, const Tensor& mask, const Tail& tail) const {
   check_images(x.shape().rank());
+  detail::check_channels("GroupNorm", "num_channels", options.num_channels, options.feature_axes, x.shape(),
+                         options.where);
   return group_norm(x, detail::affine_on(weight, has_weight(), x, "GroupNorm", options.where),
                     detail::affine_on(bias, has_bias(), x, "GroupNorm", options.where),
                     {.num_groups = options.num_groups,

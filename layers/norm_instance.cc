@@ -21,6 +21,7 @@ Cost InstanceNorm::cost(const Shape&, const Shape& out) const {
 
 Var InstanceNorm::operator()(const Var& x, const Tensor& mask, const Tail& tail) const {
   if (rank_ > 0) detail::check_rank(name_, x.shape().rank(), rank_, rank_, x.shape(), options.where);
+  detail::check_channels(name_, "num_features", options.num_features, options.feature_axes, x.shape(), options.where);
   return instance_norm(x, detail::affine_on(weight, has_weight(), x, name_, options.where),
                        detail::affine_on(bias, has_bias(), x, name_, options.where),
                        {.feature_axes = options.feature_axes,

@@ -99,4 +99,14 @@ Shape channel_sizes(std::string_view layer, std::string_view option, std::int64_
   return sizes;
 }
 
+void check_channels(std::string_view layer, std::string_view option, std::int64_t given, const Axes& axes,
+                    const Shape& x, const Location& where) {
+  if (given == 0) return;
+  std::int64_t found = 1;
+  for (const int axis : canonical(layer, "feature_axes", axes, x.rank(), where)) found *= x[axis];
+  if (found != given)
+    fail<ShapeError>(where, layer,
+                     fmt::format("{} is {}, but x {} has {}", option, given, tapestry::to_string(x), found));
+}
+
 }  // namespace tapestry::detail

@@ -62,5 +62,8 @@ Shape sizes_of(std::string_view layer, std::string_view option, const Shape& giv
 // The same where the user says one number: of elements along all of `axes`; 0: nothing.
 Shape channel_sizes(std::string_view layer, std::string_view option, std::int64_t given, const Axes& axes,
                     const Builder& b, const Flow& in, const Location& where);
+// ShapeError unless x has as many channels as the user said; 0: nothing.
+void check_channels(std::string_view layer, std::string_view option, std::int64_t given, const Axes& axes,
+                    const Shape& x, const Location& where);
 
 }  // namespace tapestry::detail

@@ -1,6 +1,7 @@
 #include "layers/norm_instance.h"
 
 #include "kernels/error.h"
+#include "layers/norm_group.h"
 #include "layers/sequential.h"
 #include "tests/layers/norm_layers.h"
 
@@ -24,6 +25,10 @@ TEST_CASE("InstanceNorm: parameters on request, and inputs of the right rank") {
   const InstanceNorm3d deep;
   REQUIRE_THROWS_WITH(deep(x), contains("InstanceNorm3d: expected 5D input (got 4D input): the input must be [N, D, H, "
                                         "W, C]; it is [2, 4, 4, 3]"));
+  const InstanceNorm2d other{{.num_features = 32}};  // has no parameter whose size could tell
+  REQUIRE_THROWS_WITH(other(x), contains("InstanceNorm2d: num_features is 32, but x [2, 4, 4, 3] has 3"));
+  const GroupNorm groups{{.num_groups = 1, .num_channels = 32, .weight = false, .bias = false}};
+  REQUIRE_THROWS_WITH(groups(x), contains("GroupNorm: num_channels is 32, but x [2, 4, 4, 3] has 3"));
   const InstanceNorm1d lines{{.activation = Activation::relu}};
   CHECK(lines(context.input(context.tensor({1, 2, 1}, {-1, 1}))).value().span<float>()[0] == 0);
 }
