@@ -71,8 +71,8 @@ double median_error(const train::FitResult& result) {
   return (errors[errors.size() / 2] + errors[(errors.size() - 1) / 2]) / 2;
 }
 
-// One thing that the paper found. `chance` is the difference of two errors that is exceeded in 1 of 20 cases if nothing
-// but the choice of the test images moves them.
+// One thing that the paper found. `chance`, a rule of thumb, is the difference that two errors on independent choices
+// of as many test images exceed in 1 of 20 cases. Here they share the images, and one claim takes the range of several.
 struct Claim {
   std::string text;
   double difference = 0, chance = 0;  // in % of the test images
@@ -139,7 +139,8 @@ void print_report(const std::vector<Line>& lines, const std::vector<Claim>& clai
     return;
   }
   fmt::print(
-      "The finding shows if all of this holds. Chance is what the choice of test images explains, 19 times of 20.\n");
+      "The finding shows if all of this holds in this run, of one seed. Chance is a rule of thumb: the difference\n"
+      "that two errors on independent choices of as many test images exceed in 1 of 20 cases.\n");
   for (const Claim& claim : claims)
     fmt::print("  {:<54}{:>6.2f}  chance {:.2f}  {}\n", claim.text, claim.difference, claim.chance,
                claim.holds ? "holds" : "does not hold");
@@ -210,7 +211,7 @@ int main(int argc, char** argv) {
   return example::run(
       argc, argv,
       "Compares batch norm with group norm at several batch sizes: error, plot, and whether the finding "
-      "of Wu and He (2018) shows.",
+      "of Wu and He (2018) shows in this run.",
       {.epochs = 8,
        .train_images = 30000,
        .batch_sizes = {32, 16, 8, 4, 2},

@@ -108,6 +108,9 @@ void sources(Context& context) {
   BatchNorm2d g = BatchNorm2d::torch({.num_features = 32, .eps = 1e-5, .momentum = 0.1});
   LayerNorm h = LayerNorm::brainpy({.normalized_shape = {10, 32}});
   LayerNorm i = LayerNorm::brainstate({.in_size = {10, 32}, .reduction_axes = {1, 2}, .feature_axes = {0, 1}});
+  GroupNorm j = GroupNorm::brainpy_layers({.num_groups = 4, .num_channels = 32});
+  InstanceNorm k = InstanceNorm::brainpy({.num_channels = 32});
+  RMSNorm l = RMSNorm::brainstate({.in_size = {10, 32}});
   build(context, a, Shape{7, 32});
   build(context, b, Shape{28, 28, 32});
   build(context, c, Shape{28, 28, 32});
@@ -117,6 +120,10 @@ void sources(Context& context) {
   build(context, g, Shape{28, 28, 32});
   build(context, h, Shape{10, 32});
   build(context, i, Shape{10, 32});
+  build(context, j, Shape{28, 28, 32});
+  build(context, k, Shape{28, 28, 32});
+  build(context, l, Shape{10, 32});
+  require(j.weight.shape() == Shape{32} && k.has_weight() && l.options.epsilon == 1e-6, "these words, too");
   require(a.weight.shape() == (Shape{7, 16}) && b.options.epsilon == 1e-6 && i.weight.shape() == (Shape{10, 32}),
           "the words of other toolkits mean something else");
 }
