@@ -21,12 +21,24 @@ namespace tapestry {
 
 class Var;
 
-// One op, as it was run: for ContextOptions::trace.
+// What a traced op was given.
+struct TraceInput {
+  Shape shape;
+  DType dtype;
+  bool wants_gradient;
+};
+
+// One op, as it was run: for ContextOptions::trace. What it points at lives as long as the call.
 struct TraceEvent {
   const char* op;
   Location where;
   bool backward;
-  double seconds;  // since the event before it on the same tape
+  double
+      seconds;  // since the event before it on the same tape; ops of which nothing needs a gradient count to the next
+  std::size_t node;  // on its tape: the forward and the backward pass of an op have the same
+  Shape output;
+  DType dtype;                         // of the output
+  std::span<const TraceInput> inputs;  // in the forward pass; empty in the backward pass
 };
 
 struct ContextOptions {
@@ -35,7 +47,7 @@ struct ContextOptions {
   std::uint64_t seed = 0;
   std::optional<Target> target = std::nullopt;             // nothing: $TAPESTRY_TARGET, else the best one
   std::function<void(std::string_view)> warn = nullptr;    // what a user should know; nothing: a line on stderr
-  std::function<void(const TraceEvent&)> trace = nullptr;  // called for each op of a tape
+  std::function<void(const TraceEvent&)> trace = nullptr;  // called for each op of a tape; free where not set
   std::vector<ReplicaAxis> replicas = {};                  // the axes of replicas on which this context is one
 };
 

@@ -153,7 +153,7 @@ Var append(TapeState* tape, const char* op, Tensor y, std::span<const InputRef> 
     ops->destroy(closure);
     throw;
   }
-  if (tape->context->options.trace) tape->trace(tape->nodes.back(), false);
+  if (tape->context->options.trace) tape->trace(tape->nodes.size() - 1, false, inputs);
   if (tape->check_finite) check_finite(op, y, tape->context->device, where);
   return Var(std::move(y), tape->context.get(), tape, tape->generation,
              static_cast<std::int32_t>(tape->nodes.size()) - 1);

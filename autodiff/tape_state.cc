@@ -118,10 +118,15 @@ Tensor TapeState::parameter_gradient(const Tensor& value) {
   return gradient;
 }
 
-void TapeState::trace(const Node& node, bool backward) {
-  const auto now = std::chrono::steady_clock::now();
-  context->options.trace({node.op, node.where, backward, std::chrono::duration<double>(now - last_event).count()});
-  last_event = now;
+void TapeState::trace(std::size_t number, bool backward, std::span<const InputRef> given) {
+  using Clock = std::chrono::steady_clock;
+  const double seconds = std::chrono::duration<double>(Clock::now() - last_event).count();
+  traced.clear();
+  for (const InputRef& input : given)
+    traced.push_back({input.var->shape(), input.var->dtype(), input.var->requires_grad()});
+  const Node& node = nodes[number];
+  context->options.trace({node.op, node.where, backward, seconds, number, node.shape, node.dtype, traced});
+  last_event = Clock::now();  // what the sink took is nobody's
 }
 
 }  // namespace tapestry::detail

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstddef>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "autodiff/context_state.h"
@@ -64,7 +65,7 @@ struct TapeState {
   Tensor new_scratch(std::int32_t node);
   void merge_scratch();
   void look_at_parameters(const Node& node);  // whether the gradients that `node` has just written are finite
-  void trace(const Node& node, bool backward);
+  void trace(std::size_t node, bool backward, std::span<const InputRef> given = {});
 
   std::shared_ptr<ContextState> context;
   std::uint64_t step = 0;
@@ -99,6 +100,7 @@ struct TapeState {
   };
   std::vector<Page> pages;  // closures
   std::size_t page = 0, used = 0;
+  std::vector<TraceInput> traced;  // of the event that is being told
   std::chrono::steady_clock::time_point last_event;
 };
 

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "autodiff/context.h"
-#include "kernels/peak.h"
+#include "train/peaks.h"
 
 namespace tapestry::bench {
 
@@ -48,25 +48,14 @@ class Shortest {
   double seconds_ = std::numeric_limits<double>::infinity();
 };
 
-// FLOP/s of multiply-adds in registers on all threads of the context: the roof of every kernel, measured at this
-// moment.
-inline double peak(const Context& context) {
-  constexpr std::size_t kRounds = 40000;
-  Tensor y = context.full({192 * context.threads()}, 1);
-  Shortest shortest;
-  for (int run = 0; run < 10; ++run)
-    shortest.time([&] { kernels::iterate_affine(context.device(), kRounds, 0.5f, 0.5f, y.span<float>()); });
-  return 2.0 * kRounds * static_cast<double>(y.size()) / shortest.seconds();
-}
-
 // Times work() with the counters `best`, the FLOP/s of the shortest call, and `peak_percent`, which share of the peak
 // in the same run that is.
 template <class Work>
 void measure_share(benchmark::State& state, const Context& context, double flops, double bytes, const Work& work) {
-  double roof = peak(context);
+  double roof = train::fma_peak(context);
   Shortest shortest;
   for (auto _ : state) shortest.time(work);
-  roof = std::max(roof, peak(context));
+  roof = std::max(roof, train::fma_peak(context));
   const double best = flops / shortest.seconds();
   report(state, context, flops, bytes);
   state.counters["best"] = benchmark::Counter(best, benchmark::Counter::kDefaults, benchmark::Counter::kIs1000);

@@ -9,6 +9,7 @@
 #include <functional>
 
 #include "examples/program.h"
+#include "tools/command_line.h"
 
 using namespace tapestry;
 
@@ -187,7 +188,7 @@ int compare(const example::Options& given) {
       try {
         const train::FitResult result = fit(line.model, batch, data, options);
         if (result.signal != 0)
-          return example::report_error(fmt::format("ended by signal {}", result.signal), 128 + result.signal);
+          return tools::report_error(fmt::format("ended by signal {}", result.signal), 128 + result.signal);
         line.errors.push_back(median_error(result));
       } catch (const NumericError& error) {
         note(options, error.what());

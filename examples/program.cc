@@ -2,35 +2,18 @@
 
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
 #include <cmath>
 #include <cstdio>
 
+#include "tools/command_line.h"
+
 using namespace tapestry;
+using tools::integer_from;
+using tools::number_from;
+using tools::report_error;
 
 namespace example {
 namespace {
-
-// CLI11's own range check lets NaN pass.
-CLI::Validator number_from(double low, double high) {
-  return CLI::Validator(
-      [low, high](const std::string& text) -> std::string {
-        double value = 0;
-        if (CLI::detail::lexical_cast(text, value) && value >= low && value <= high) return {};
-        return fmt::format("'{}' is not a number from {} to {}", text, low, high);
-      },
-      fmt::format("[{} - {}]", low, high));
-}
-
-CLI::Validator integer_from(std::int64_t low, std::int64_t high) {
-  return CLI::Validator(
-      [low, high](const std::string& text) -> std::string {
-        std::int64_t value = 0;
-        if (CLI::detail::lexical_cast(text, value) && value >= low && value <= high) return {};
-        return fmt::format("'{}' is not a whole number from {} to {}", text, low, high);
-      },
-      fmt::format("[{} - {}]", low, high));
-}
 
 constexpr std::int64_t kMany = 1'000'000;
 
@@ -88,18 +71,11 @@ void add_training(CLI::App& app, Options& o) {
 }
 
 void add_options(CLI::App& app, Options& o) {
-  app.set_version_flag("--version", fmt::format("tapestry {}", kVersion));
   add_data(app, o);
   add_training(app, o);
-  app.add_option("--seed", o.seed, "Where random numbers start")
-      ->check(integer_from(0, std::int64_t{1} << 62))
-      ->capture_default_str();
-  app.add_option("--threads", o.threads, "Threads; 0: as many as there are CPUs")
-      ->check(integer_from(0, 1024))
-      ->capture_default_str();
-  app.add_option("--precision", o.precision, "Of products")
-      ->check(CLI::IsMember({"highest", "high", "medium"}))
-      ->capture_default_str();
+  tools::add_seed(app, o.seed);
+  tools::add_threads(app, o.threads);
+  tools::add_precision(app, o.precision);
   if (o.batch_sizes.empty()) {
     app.add_option("--out", o.out, "Folder for history.jsonl and weights.safetensors")->capture_default_str();
     app.add_option("--save-model", o.save_model, "File for the weights, instead of the one in --out");
@@ -112,12 +88,6 @@ void add_options(CLI::App& app, Options& o) {
   app.add_flag("--dry-run", o.dry_run, "One epoch over 10 batches, to see that all works");
   app.add_flag("--json", o.json, "The results as one JSON object");
   app.add_flag("--quiet", o.quiet, "No progress");
-}
-
-Precision precision_of(const Options& options) {
-  return options.precision == "high"     ? Precision::high
-         : options.precision == "medium" ? Precision::medium
-                                         : Precision::highest;
 }
 
 // One learning rate a step: a tenth of the way up, the rest down.
@@ -177,33 +147,16 @@ void print_table(const data::Dataset& test, const train::EpochReport& last) {
 
 }  // namespace
 
-int report_error(std::string_view message, int code) {
-  std::fputs(fmt::format("tapestry: error: {}\n", message).c_str(), stderr);
-  return code;
-}
-
 int run(int argc, char** argv, const std::string& description, Options defaults,
         const std::function<int(const Options&)>& body) {
-  try {
-    CLI::App app(description);
-    add_options(app, defaults);
-    try {
-      app.parse(argc, argv);
-    } catch (const CLI::Success& success) {  // --help and --version
-      return app.exit(success);
-    } catch (const CLI::ParseError& error) {
-      return report_error(fmt::format("{}; --help lists the options", error.what()), 2);
-    }
-    const int code = body(defaults);
-    if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) return report_error("stdout: cannot be written", 4);
-    return code;
-  } catch (const std::exception& error) {
-    return report_error(error.what(), exit_code(error));
-  }
+  CLI::App app(description);
+  add_options(app, defaults);
+  return tools::run(app, argc, argv, [&] { return body(defaults); });
 }
 
 Context make_context(const Options& options) {
-  return Context{{.threads = options.threads, .precision = precision_of(options), .seed = options.seed}};
+  return Context{
+      {.threads = options.threads, .precision = tools::precision_of(options.precision), .seed = options.seed}};
 }
 
 data::Split load(const Options& options) {

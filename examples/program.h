@@ -33,9 +33,6 @@ struct Options {
 int run(int argc, char** argv, const std::string& description, Options defaults,
         const std::function<int(const Options&)>& body);
 
-// One line on stderr; returns the code.
-int report_error(std::string_view message, int code);
-
 tapestry::Context make_context(const Options& options);
 
 // The images that the options ask for: training, and test or held out.

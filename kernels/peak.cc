@@ -33,6 +33,45 @@ void IterateAffine(std::size_t rounds, float a, float b, float* HWY_RESTRICT y, 
   });
 }
 
+// Eight sums at once, more than the latency of an addition times the loads of a cycle.
+float ReadRounds(std::size_t rounds, const float* x, std::size_t size) {
+  constexpr std::size_t kSums = 8;
+  const hn::ScalableTag<float> d;
+  hn::Vec<decltype(d)> sums[kSums];
+#pragma GCC unroll 8
+  for (auto& sum : sums) sum = hn::Zero(d);
+  for (std::size_t round = 0; round < rounds; ++round) {
+    std::size_t i = 0;
+    for (const std::size_t block = kSums * hn::Lanes(d); i + block <= size; i += block) {
+#pragma GCC unroll 8
+      for (std::size_t k = 0; k < kSums; ++k) sums[k] = hn::Add(sums[k], hn::LoadU(d, x + i + k * hn::Lanes(d)));
+    }
+    for_lanes(d, size - i, [&](std::size_t j, auto lanes) { sums[0] = hn::Add(sums[0], load(d, x + i + j, lanes)); });
+  }
+  for (std::size_t k = 1; k < kSums; ++k) sums[0] = hn::Add(sums[0], sums[k]);
+  return hn::GetLane(hn::SumOfLanes(d, sums[0]));
+}
+
+void WriteRounds(std::size_t rounds, float a, float* y, std::size_t size) {
+  const hn::ScalableTag<float> d;
+  for (std::size_t round = 0; round < rounds; ++round)
+    for_blocks(d, size, [&](std::size_t i, auto vectors, auto lanes) HWY_ATTR {
+      for (std::size_t k = 0; k < vectors; ++k) store(hn::Set(d, a), d, y + i + k * hn::Lanes(d), lanes);
+    });
+}
+
+void CopyRounds(std::size_t rounds, const float* x, float a, float* y, std::size_t size) {
+  const hn::ScalableTag<float> d;
+  const auto term = hn::Set(d, a);
+  for (std::size_t round = 0; round < rounds; ++round)
+    for_blocks(d, size, [&](std::size_t i, auto vectors, auto lanes) HWY_ATTR {
+      for (std::size_t k = 0; k < vectors; ++k) {
+        const std::size_t at = i + k * hn::Lanes(d);
+        store(hn::Add(load(d, x + at, lanes), term), d, y + at, lanes);
+      }
+    });
+}
+
 }  // namespace tapestry::kernels::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
@@ -40,12 +79,35 @@ HWY_AFTER_NAMESPACE();
 namespace tapestry::kernels {
 namespace {
 HWY_EXPORT(IterateAffine);
+HWY_EXPORT(ReadRounds);
+HWY_EXPORT(WriteRounds);
+HWY_EXPORT(CopyRounds);
 }  // namespace
 
 void iterate_affine(const Device& device, std::size_t rounds, float a, float b, std::span<float> y) {
   constexpr std::size_t kGrain = 192;
   parallel_for(device.pool, y.size(), kGrain, [&](std::size_t begin, std::size_t end) {
     TAPESTRY_CALL(device.target, IterateAffine)(rounds, a, b, y.data() + begin, end - begin);
+  });
+}
+
+void read_rounds(const Device& device, std::size_t rounds, std::size_t piece, std::span<const float> x,
+                 std::span<float> sums) {
+  parallel_for(device.pool, x.size(), piece, [&](std::size_t begin, std::size_t end) {
+    sums[begin / piece] = TAPESTRY_CALL(device.target, ReadRounds)(rounds, x.data() + begin, end - begin);
+  });
+}
+
+void write_rounds(const Device& device, std::size_t rounds, std::size_t piece, float a, std::span<float> y) {
+  parallel_for(device.pool, y.size(), piece, [&](std::size_t begin, std::size_t end) {
+    TAPESTRY_CALL(device.target, WriteRounds)(rounds, a, y.data() + begin, end - begin);
+  });
+}
+
+void copy_rounds(const Device& device, std::size_t rounds, std::size_t piece, std::span<const float> x, float a,
+                 std::span<float> y) {
+  parallel_for(device.pool, y.size(), piece, [&](std::size_t begin, std::size_t end) {
+    TAPESTRY_CALL(device.target, CopyRounds)(rounds, x.data() + begin, a, y.data() + begin, end - begin);
   });
 }
 

@@ -1,4 +1,5 @@
-// The most multiply-adds that a target can do: what benchmarks measure kernels by.
+// What the machine can do at most: multiply-adds in registers, and plain passes over memory. Profiles and benchmarks
+// measure kernels by it.
 #pragma once
 
 #include <span>
@@ -10,5 +11,18 @@ namespace tapestry::kernels {
 // y = a y + b, `rounds` times over: two operations a round and element, in registers. Runs at the peak of the CPU where
 // y has a multiple of 192 elements for each thread.
 void iterate_affine(const Device&, std::size_t rounds, float a, float b, std::span<float> y);
+
+// The loops below take pieces of at most `piece` elements, each one `rounds` times over before the next, each on one
+// thread: what stays in a cache from round to round is `piece`.
+
+// sums[i] = rounds * the sum of x's piece i; x is read, nothing is written. Sums are of one float for each piece.
+void read_rounds(const Device&, std::size_t rounds, std::size_t piece, std::span<const float> x, std::span<float> sums);
+
+// y = a; y is written, nothing is read.
+void write_rounds(const Device&, std::size_t rounds, std::size_t piece, float a, std::span<float> y);
+
+// y = x + a; one read and one write for each element.
+void copy_rounds(const Device&, std::size_t rounds, std::size_t piece, std::span<const float> x, float a,
+                 std::span<float> y);
 
 }  // namespace tapestry::kernels

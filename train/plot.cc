@@ -12,6 +12,7 @@
 #include "io/file.h"
 #include "kernels/error.h"
 #include "train/history.h"
+#include "train/plot_axis.h"
 
 namespace tapestry::train {
 namespace {
@@ -59,59 +60,6 @@ std::string text_element(std::string_view text, std::string_view place, double s
                      size * std::min(1.0, room / width_of(shown, size)), escaped(shown));
 }
 
-// What one axis shows, from `low` to `high` (of log2 x on a logarithmic one).
-struct Axis {
-  struct Tick {
-    double at;
-    std::string label;
-  };
-  double low = 0, high = 1;
-  bool falling = false;
-  std::vector<Tick> ticks = {};
-
-  double share(double value) const {  // of the way along the axis
-    const double share = (value - low) / (high - low);
-    return falling ? 1 - share : share;
-  }
-};
-
-// Ticks at multiples of 1, 2 or 5 times a power of ten; the axis ends at ticks.
-Axis linear_axis(double low, double high) {
-  const double widest = std::max(std::abs(low), std::abs(high));
-  if (high - low < 1e-6 * widest) low -= 0.1 * widest, high += 0.1 * widest;
-  if (high - low < 1e-290) low -= 1, high += 1;
-  const double size = std::max(std::abs(low), std::abs(high));
-  const double raw = (high - low) / 5;
-  int exponent = static_cast<int>(std::floor(std::log10(raw)));
-  const double digit = raw / std::pow(10, exponent);
-  const double step = (digit <= 1 ? 1 : digit <= 2 ? 2 : digit <= 5 ? 5 : 10) * std::pow(10, exponent);
-  if (digit > 5) ++exponent;
-  const double first = std::floor(low / step + 1e-9), last = std::ceil(high / step - 1e-9);
-  Axis axis{first * step, last * step};
-  const bool plain = size < 1e6 && exponent >= -4;
-  const int significant = std::clamp(static_cast<int>(std::floor(std::log10(size))) - exponent, 0, 16);
-  for (int i = 0; i <= static_cast<int>(last - first); ++i) {
-    const double at = (first + i) * step + 0.0;  // no -0
-    axis.ticks.push_back(
-        {at, plain ? fmt::format("{:.{}f}", at, std::max(0, -exponent)) : fmt::format("{:.{}e}", at, significant)});
-  }
-  return axis;
-}
-
-// Ticks at powers of two; `low` and `high` are logarithms.
-Axis log2_axis(double low, double high) {
-  if (std::floor(high) - std::ceil(low) < 1) low = std::floor(low), high = std::ceil(high);
-  if (!(high > low)) low -= 1, high += 1;
-  const int first = static_cast<int>(std::ceil(low)), last = static_cast<int>(std::floor(high));
-  const int every = (last - first) / 10 + 1;
-  const double margin = 0.04 * (high - low);
-  Axis axis{low - margin, high + margin};
-  for (int k = first; k <= last; k += every)
-    axis.ticks.push_back(
-        {static_cast<double>(k), k >= -6 && k <= 20 ? fmt::format("{}", std::exp2(k)) : fmt::format("2^{}", k)});
-  return axis;
-}
-
 class Plot {
  public:
   Plot(std::span<const PlotSeries> series, const PlotOptions& options) : series_(series), options_(options) {
@@ -120,8 +68,11 @@ class Plot {
         fail<ArgumentError>(
             options.where, "line_plot",
             fmt::format("series '{}' has {} values of x, but {} of y", printable(s.name), s.x.size(), s.y.size()));
-    x_ = range([this](const PlotSeries& s, std::size_t i) { return x_value(s, i); }, options.log2_x);
-    y_ = range([](const PlotSeries& s, std::size_t i) { return s.y[i]; }, false);
+    x_ = range([this](const PlotSeries& s, std::size_t i) { return x_value(s, i); }, options.log2_x  ? log2_axis
+                                                                                     : options.log_x ? log10_axis
+                                                                                                     : linear_axis);
+    y_ = range([this](const PlotSeries& s, std::size_t i) { return y_value(s, i); },
+               options.log_y ? log10_axis : linear_axis);
     x_.falling = options.falling_x;
     for (const Axis::Tick& tick : y_.ticks) left_ = std::max(left_, 46 + width_of(tick.label, kTickSize));
   }
@@ -143,21 +94,26 @@ class Plot {
 
  private:
   double x_value(const PlotSeries& s, std::size_t i) const {
-    if (!options_.log2_x) return s.x[i];
-    return s.x[i] > 0 ? std::log2(s.x[i]) : NAN;
+    if (!options_.log2_x && !options_.log_x) return s.x[i];
+    if (!(s.x[i] > 0)) return NAN;
+    return options_.log2_x ? std::log2(s.x[i]) : std::log10(s.x[i]);
+  }
+  double y_value(const PlotSeries& s, std::size_t i) const {
+    if (!options_.log_y) return s.y[i];
+    return s.y[i] > 0 ? std::log10(s.y[i]) : NAN;
   }
   bool drawable(const PlotSeries& s, std::size_t i) const {
-    return std::abs(x_value(s, i)) <= 1e300 && std::abs(s.y[i]) <= 1e300;
+    return std::abs(x_value(s, i)) <= 1e300 && std::abs(y_value(s, i)) <= 1e300;
   }
 
   template <class Value>
-  Axis range(const Value& value, bool log2) const {
+  Axis range(const Value& value, Axis (*axis)(double, double)) const {
     double low = INFINITY, high = -INFINITY;
     for (const PlotSeries& s : series_)
       for (std::size_t i = 0; i < s.x.size(); ++i)
         if (drawable(s, i)) low = std::min(low, value(s, i)), high = std::max(high, value(s, i));
     if (low > high) low = 0, high = 1;
-    return log2 ? log2_axis(low, high) : linear_axis(low, high);
+    return axis(low, high);
   }
 
   double place_x(double value) const { return left_ + x_.share(value) * (kWidth - left_ - kRight); }
@@ -172,8 +128,9 @@ class Plot {
       const double width =
           std::min(kSample + width_of(printable(series_[s].name), kLabelSize), kWidth - left_ - kRight);
       if (x > left_ && x + width > kWidth - kRight) x = left_, y += kLegendHeight;
-      out += fmt::format("<path d=\"M{:.1f} {:.1f}h26\" stroke=\"{}\" stroke-width=\"2.5\"/>\n", x, y - 5, colour(s));
-      out += mark(s, x + 13, y - 5, "");
+      if (series_[s].style != PlotStyle::marks)
+        out += fmt::format("<path d=\"M{:.1f} {:.1f}h26\" stroke=\"{}\" stroke-width=\"2.5\"/>\n", x, y - 5, colour(s));
+      if (series_[s].style != PlotStyle::line) out += mark(s, x + 13, y - 5, "");
       out += text_element(series_[s].name, fmt::format("x=\"{:.1f}\" y=\"{:.1f}\"", x + kSample, y), kLabelSize,
                           width - kSample);
       x += width + kGap;
@@ -219,12 +176,16 @@ class Plot {
         joined = false;
         continue;
       }
-      const double x = place_x(x_value(line, i)), y = place_y(line.y[i]);
+      const double x = place_x(x_value(line, i)), y = place_y(y_value(line, i));
       path += fmt::format("{}{:.1f} {:.1f}", joined ? 'L' : 'M', x, y);
-      marks += mark(s, x, y, fmt::format("{}: {:.6g}, {:.6g}", line.name, line.x[i], line.y[i]));
+      marks += mark(
+          s, x, y,
+          fmt::format("{}: {:.6g}, {:.6g}", i < line.hints.size() ? line.hints[i] : line.name, line.x[i], line.y[i]));
       joined = true;
     }
     if (path.empty()) return {};
+    if (line.style == PlotStyle::marks) return marks;
+    if (line.style == PlotStyle::line) marks.clear();
     return fmt::format("<path d=\"{}\" fill=\"none\" stroke=\"{}\" stroke-width=\"2.5\" stroke-linejoin=\"round\"/>\n",
                        path, colour(s)) +
            marks;

@@ -9,16 +9,21 @@
 
 namespace tapestry::train {
 
-// A line through the points (x[i], y[i]), in this order.
+enum class PlotStyle { line_and_marks, line, marks };
+
+// A line through the points (x[i], y[i]), in this order, a mark at each, or only one of both.
 struct PlotSeries {
   std::string name;
   std::vector<double> x, y;
+  PlotStyle style = PlotStyle::line_and_marks;
+  std::vector<std::string> hints = {};  // what the points are called, under the pointer; `name` where there is none
 };
 
 struct PlotOptions {
   std::string title = "", x_label = "", y_label = "";
-  bool log2_x = false;     // each doubling of x takes the same room, and ticks are powers of two
-  bool falling_x = false;  // the largest x stands on the left
+  bool log2_x = false;                // each doubling of x takes the same room, and ticks are powers of two
+  bool log_x = false, log_y = false;  // each tenfold takes the same room, and ticks are powers of ten
+  bool falling_x = false;             // the largest x stands on the left
   Location where = std::source_location::current();
 };
 

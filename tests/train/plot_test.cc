@@ -134,6 +134,32 @@ TEST_CASE("plot: powers of two on a logarithmic axis") {
   REQUIRE(ticks(5e-324, 1e300).size() <= 11);
 }
 
+TEST_CASE("plot: powers of ten on both axes") {
+  const std::array<PlotSeries, 1> line{PlotSeries{"a", {0.01, 1, 100}, {1e3, 1e9, 1e15}}};
+  const std::string svg = line_plot(line, {.log_x = true, .log_y = true});
+  require_sound(svg);
+  REQUIRE(texts(svg, "middle") == Texts{"0.01", "0.1", "1", "10", "100"});
+  REQUIRE(texts(svg, "end") == Texts{"1000", "100000", "1e7", "1e9", "1e11", "1e13", "1e15"});
+  REQUIRE(svg.find("L355.2 ") != std::string::npos);  // the second of three points stands in the middle
+  const std::array<PlotSeries, 1> narrow{PlotSeries{"a", {3, 0, -1, 30}, {2, 1, 1, 4}}};
+  const std::string few = line_plot(narrow, {.log_x = true, .log_y = true});
+  require_sound(few);
+  REQUIRE(texts(few, "middle") == Texts{"5", "10", "20"});
+  REQUIRE(texts(few, "end") == Texts{"1", "2", "5", "10"});
+  REQUIRE(count(few, "<title>") == 2);  // what has no logarithm is left out
+}
+
+TEST_CASE("plot: lines without marks, marks without lines, hints") {
+  const std::array<PlotSeries, 2> series{PlotSeries{"roof", {0, 1, 2}, {0, 1, 1}, train::PlotStyle::line},
+                                         PlotSeries{"ops", {1, 2}, {1, 0}, train::PlotStyle::marks, {"conv <2>"}}};
+  const std::string svg = line_plot(series);
+  require_sound(svg);
+  REQUIRE(count(svg, "stroke-width=\"2.5\"") == 2);  // the roof and its sample in the legend
+  REQUIRE(count(svg, "<title>") == 2);
+  REQUIRE(count(svg, "<title>conv &lt;2&gt;: 1, 1</title>") == 1);
+  REQUIRE(count(svg, "<title>ops: 2, 0</title>") == 1);
+}
+
 TEST_CASE("plot: what cannot be drawn breaks the line") {
   const std::array<PlotSeries, 3> lines{PlotSeries{"a", {1, 2, 3, 4, 5}, {1, kNan, 2, kInfinity, 3}},
                                         PlotSeries{"b", {kNan, -kInfinity, 0, 1, 2}, {1, 1, 1, 2e300, 2}},

@@ -1,0 +1,103 @@
+#include "train/profile.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "kernels/error.h"
+
+namespace tapestry::train {
+namespace {
+
+// "2", or "main.cc:12" outside layers.
+std::string place_of(const Location& where) {
+  if (*where.layer != '\0') return where.layer;
+  std::string line = to_string(where);
+  return line.substr(0, line.size() - 2);  // without ": "
+}
+
+}  // namespace
+
+std::string_view pass_name(Pass pass) {
+  switch (pass) {
+    case Pass::forward:
+      return "forward";
+    case Pass::backward:
+      return "backward";
+    case Pass::section:
+      return "section";
+    case Pass::other:
+      return "other";
+  }
+  return "unknown";
+}
+
+std::function<void(const TraceEvent&)> Profiler::sink() {
+  return [this](const TraceEvent& event) {
+    if (recording_) add(event);
+  };
+}
+
+void Profiler::begin_step() {
+  if (profile_.steps == 0) origin_ = Clock::now();
+  recording_ = true;
+  costs_.clear();
+  step_start_ = last_ = now();
+}
+
+void Profiler::end_step() {
+  if (!recording_) throw ArgumentError("Profiler::end_step: no step was begun");
+  recording_ = false;
+  ++profile_.steps;
+  profile_.seconds += now() - step_start_;
+}
+
+void Profiler::add(const TraceEvent& event) {
+  const double end = now();
+  if (!event.backward) {
+    if (costs_.size() <= event.node) costs_.resize(event.node + 1);
+    costs_[event.node] = op_costs(event);
+  }
+  const OpCosts costs = event.node < costs_.size() ? costs_[event.node] : OpCosts{};
+  const Pass pass = event.backward ? Pass::backward : Pass::forward;
+  const Key key{event.op, event.where.layer, event.where.source.file_name(), event.where.source.line(), pass};
+  auto found = std::ranges::find(keys_, key, &KnownKey::key);
+  if (found == keys_.end()) found = keys_.insert(keys_.end(), {key, row_for(event.op, place_of(event.where), pass)});
+  // An event reaches back to the one before it on its tape; a section may have run since.
+  add_call(found->row, std::max(end - event.seconds, last_), end, event.backward ? costs.backward : costs.forward);
+}
+
+void Profiler::add_section(std::string_view name, double start) {
+  if (recording_) add_call(row_for(name, "", Pass::section), std::max(start, last_), now(), {});
+}
+
+std::size_t Profiler::row_for(std::string_view op, const std::string& layer, Pass pass) {
+  std::vector<ProfileRow>& rows = profile_.rows;
+  auto row = std::ranges::find_if(
+      rows, [&](const ProfileRow& each) { return each.pass == pass && each.op == op && each.layer == layer; });
+  if (row == rows.end()) row = rows.insert(row, {.op = std::string(op), .layer = layer, .pass = pass});
+  return static_cast<std::size_t>(row - rows.begin());
+}
+
+void Profiler::add_call(std::size_t number, double start, double end, const OpCost& cost) {
+  ProfileRow& row = profile_.rows[number];
+  ++row.calls;
+  row.seconds += end - start;
+  row.cost.flops += cost.flops;
+  row.cost.bytes += cost.bytes;
+  profile_.spans.push_back({number, start, end - start});
+  last_ = end;
+}
+
+Profile Profiler::profile() const {
+  Profile profile = profile_;
+  double covered = 0;
+  for (const ProfileRow& row : profile.rows) covered += row.seconds;
+  profile.rows.push_back({.op = "between ops",
+                          .layer = "",
+                          .pass = Pass::other,
+                          .calls = profile.steps,
+                          .seconds = std::max(0.0, profile.seconds - covered)});
+  return profile;
+}
+
+}  // namespace tapestry::train
