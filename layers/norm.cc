@@ -49,50 +49,38 @@ void check_sizes(const char* name, const Options& options, const Var& x) {
   }
 }
 
+// What the op is told in this call.
+template <class To, class Options>
+To row_options(const Options& options, const Tensor& mask, const Tail& tail) {
+  To to = detail::common<To>(options, mask, tail);
+  to.axes = trailing(options);
+  to.reduction_axes = options.reduction_axes;
+  to.feature_axes = options.feature_axes;
+  return to;
+}
+
 }  // namespace
 
 Flow LayerNorm::build(Builder& b, const Flow& in) { return build_rows("LayerNorm", *this, b, in); }
 
 // For each element: its part of a sum, a difference, that of a sum of squares, a product; weight and bias.
-Cost LayerNorm::cost(const Shape&, const Shape& out) const {
-  return detail::norm_cost(out, 6 + (has_weight() ? 1 : 0) + (has_bias() ? 1 : 0));
-}
+Cost LayerNorm::cost(const Shape&, const Shape& out) const { return detail::norm_cost(*this, out, 6); }
 
 Var LayerNorm::operator()(const Var& x, const Tensor& mask, const Tail& tail) const {
   check_sizes("LayerNorm", options, x);
   return layer_norm(x, detail::affine_on(weight, has_weight(), x, "LayerNorm", options.where),
                     detail::affine_on(bias, has_bias(), x, "LayerNorm", options.where),
-                    {.axes = trailing(options),
-                     .reduction_axes = options.reduction_axes,
-                     .feature_axes = options.feature_axes,
-                     .epsilon = options.epsilon,
-                     .use_fast_variance = options.use_fast_variance,
-                     .mask = mask,
-                     .dtype = options.dtype,
-                     .replicas = detail::given(options.replicas),
-                     .activation = detail::either(options.activation, tail),
-                     .residual = tail.residual,
-                     .where = options.where});
+                    row_options<LayerNormOptions>(options, mask, tail));
 }
 
 Flow RMSNorm::build(Builder& b, const Flow& in) { return build_rows("RMSNorm", *this, b, in); }
 
-Cost RMSNorm::cost(const Shape&, const Shape& out) const { return detail::norm_cost(out, 3 + (has_weight() ? 1 : 0)); }
+Cost RMSNorm::cost(const Shape&, const Shape& out) const { return detail::norm_cost(*this, out, 3); }
 
 Var RMSNorm::operator()(const Var& x, const Tensor& mask, const Tail& tail) const {
   check_sizes("RMSNorm", options, x);
   return rms_norm(x, detail::affine_on(weight, has_weight(), x, "RMSNorm", options.where),
-                  {.axes = trailing(options),
-                   .reduction_axes = options.reduction_axes,
-                   .feature_axes = options.feature_axes,
-                   .epsilon = options.epsilon,
-                   .use_fast_variance = options.use_fast_variance,
-                   .mask = mask,
-                   .dtype = options.dtype,
-                   .replicas = detail::given(options.replicas),
-                   .activation = detail::either(options.activation, tail),
-                   .residual = tail.residual,
-                   .where = options.where});
+                  row_options<RmsNormOptions>(options, mask, tail));
 }
 
 }  // namespace tapestry

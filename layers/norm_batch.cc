@@ -60,9 +60,7 @@ Flow BatchNorm::build(Builder& b, const Flow& in) {
   return in;
 }
 
-Cost BatchNorm::cost(const Shape&, const Shape& out) const {
-  return norm_cost(out, 6 + (has_weight() ? 1 : 0) + (has_bias() ? 1 : 0));
-}
+Cost BatchNorm::cost(const Shape&, const Shape& out) const { return norm_cost(*this, out, 6); }
 
 void BatchNorm::check_input(const Var& x) const {
   const Shape& shape = x.shape();
@@ -90,23 +88,18 @@ Var BatchNorm::normalize(const Var& x, Mode mode, const Tensor& mask, const Tail
   check_input(x);
   const bool tracks = options.track_running_stats;
   if (tracks) require_built(running_mean, name_, options.where);
+  auto o = common<BatchNormOptions>(options, mask, tail);
+  o.training = mode == Mode::train || !tracks;
+  if (tracks) {
+    o.running_mean = &running_mean;
+    o.running_var = &running_var;
+    o.num_batches_tracked = &num_batches_tracked;
+  }
+  o.momentum = options.momentum;
+  o.running_variance = options.running_variance;
+  o.feature_axes = features(x.shape().rank());
   return batch_norm(x, affine_on(weight, has_weight(), x, name_, options.where),
-                    affine_on(bias, has_bias(), x, name_, options.where),
-                    {.training = mode == Mode::train || !tracks,
-                     .running_mean = tracks ? &running_mean : nullptr,
-                     .running_var = tracks ? &running_var : nullptr,
-                     .num_batches_tracked = tracks ? &num_batches_tracked : nullptr,
-                     .momentum = options.momentum,
-                     .running_variance = options.running_variance,
-                     .feature_axes = features(x.shape().rank()),
-                     .epsilon = options.epsilon,
-                     .use_fast_variance = options.use_fast_variance,
-                     .mask = mask,
-                     .dtype = options.dtype,
-                     .replicas = given(options.replicas),
-                     .activation = either(options.activation, tail),
-                     .residual = tail.residual,
-                     .where = options.where});
+                    affine_on(bias, has_bias(), x, name_, options.where), o);
 }
 
 }  // namespace tapestry::detail

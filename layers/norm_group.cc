@@ -76,29 +76,20 @@ Flow GroupNorm::build(Builder& b, const Flow& in) {
   return in;
 }
 
-Cost GroupNorm::cost(const Shape&, const Shape& out) const {
-  return detail::norm_cost(out, 6 + (has_weight() ? 1 : 0) + (has_bias() ? 1 : 0));
-}
+Cost GroupNorm::cost(const Shape&, const Shape& out) const { return detail::norm_cost(*this, out, 6); }
 
 Var GroupNorm::operator()(const Var& x, const Tensor& mask, const Tail& tail) const {
   check_images(x.shape().rank());
   detail::check_channels("GroupNorm", "num_channels", options.num_channels, options.feature_axes, x.shape(),
                          options.where);
+  auto o = detail::common<GroupNormOptions>(options, mask, tail);
+  o.num_groups = options.num_groups;
+  o.group_size = options.group_size;
+  o.reduction_axes = reduction_axes(x.shape().rank());
+  o.feature_axes = options.feature_axes;
+  o.affine = options.affine;
   return group_norm(x, detail::affine_on(weight, has_weight(), x, "GroupNorm", options.where),
-                    detail::affine_on(bias, has_bias(), x, "GroupNorm", options.where),
-                    {.num_groups = options.num_groups,
-                     .group_size = options.group_size,
-                     .reduction_axes = reduction_axes(x.shape().rank()),
-                     .feature_axes = options.feature_axes,
-                     .affine = options.affine,
-                     .epsilon = options.epsilon,
-                     .use_fast_variance = options.use_fast_variance,
-                     .mask = mask,
-                     .dtype = options.dtype,
-                     .replicas = detail::given(options.replicas),
-                     .activation = detail::either(options.activation, tail),
-                     .residual = tail.residual,
-                     .where = options.where});
+                    detail::affine_on(bias, has_bias(), x, "GroupNorm", options.where), o);
 }
 
 }  // namespace tapestry

@@ -15,24 +15,15 @@ Flow InstanceNorm::build(Builder& b, const Flow& in) {
   return in;
 }
 
-Cost InstanceNorm::cost(const Shape&, const Shape& out) const {
-  return detail::norm_cost(out, 6 + (has_weight() ? 1 : 0) + (has_bias() ? 1 : 0));
-}
+Cost InstanceNorm::cost(const Shape&, const Shape& out) const { return detail::norm_cost(*this, out, 6); }
 
 Var InstanceNorm::operator()(const Var& x, const Tensor& mask, const Tail& tail) const {
   if (rank_ > 0) detail::check_rank(name_, x.shape().rank(), rank_, rank_, x.shape(), options.where);
   detail::check_channels(name_, "num_features", options.num_features, options.feature_axes, x.shape(), options.where);
+  auto o = detail::common<InstanceNormOptions>(options, mask, tail);
+  o.feature_axes = options.feature_axes;
   return instance_norm(x, detail::affine_on(weight, has_weight(), x, name_, options.where),
-                       detail::affine_on(bias, has_bias(), x, name_, options.where),
-                       {.feature_axes = options.feature_axes,
-                        .epsilon = options.epsilon,
-                        .use_fast_variance = options.use_fast_variance,
-                        .mask = mask,
-                        .dtype = options.dtype,
-                        .replicas = detail::given(options.replicas),
-                        .activation = detail::either(options.activation, tail),
-                        .residual = tail.residual,
-                        .where = options.where});
+                       detail::affine_on(bias, has_bias(), x, name_, options.where), o);
 }
 
 }  // namespace tapestry

@@ -25,11 +25,6 @@ Var affine_on(const Parameter& parameter, bool given, const Var& x, std::string_
   return parameter.on(x);
 }
 
-Cost norm_cost(const Shape& out, int operations) {
-  const auto elements = static_cast<double>(out.size());
-  return {elements * operations, elements * sizeof(float)};
-}
-
 void check_numbers(std::string_view layer, double epsilon, const std::optional<DType>& dtype, const Location& where) {
   check_epsilon(layer, epsilon, where);
   if (dtype && *dtype != DType::float32 && *dtype != DType::float64)

@@ -43,7 +43,26 @@ bool takes_tail(const Options& options) {
 inline const ReplicaAxes* given(const ReplicaAxes& replicas) {
   return replicas.names.empty() && replicas.index_groups.empty() ? nullptr : &replicas;
 }
-Cost norm_cost(const Shape& out, int operations);
+// What the ops' options have in common, for this call of the layer.
+template <class To, class From>
+To common(const From& o, const Tensor& mask, const Tail& tail) {
+  return {.epsilon = o.epsilon,
+          .use_fast_variance = o.use_fast_variance,
+          .mask = mask,
+          .dtype = o.dtype,
+          .replicas = given(o.replicas),
+          .activation = either(o.activation, tail),
+          .residual = tail.residual,
+          .where = o.where};
+}
+// `operations` for each element, and one for weight and bias each.
+template <class L>
+Cost norm_cost(const L& layer, const Shape& out, int operations) {
+  if (layer.has_weight()) ++operations;
+  if constexpr (requires { layer.has_bias(); }) operations += layer.has_bias() ? 1 : 0;
+  const auto elements = static_cast<double>(out.size());
+  return {elements * operations, elements * sizeof(float)};
+}
 
 // ArgumentError for an epsilon that is not positive and finite, and for an integer dtype.
 void check_numbers(std::string_view layer, double epsilon, const std::optional<DType>& dtype, const Location& where);
