@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <filesystem>
+#include <functional>
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <vector>
@@ -56,13 +58,42 @@ class Loader {
   std::optional<data::Batches::Iterator> next_;
 };
 
-void step(Context& context, const Sequential& model, SGD& optimizer, Loader& loader, train::Profiler& profiler) {
-  const data::Batch* batch = nullptr;
-  profiler.section("loader", [&] { batch = &loader.next(); });
-  Tape tape{context};
-  const Var loss = cross_entropy(model(tape.input(batch->images), Mode::train), batch->labels);
-  Gradients gradients = tape.backward(loss);
-  profiler.section("optimizer", [&] { optimizer.step(gradients); });
+// What is run again and again.
+struct Work {
+  std::string name;
+  std::int64_t batch;
+  std::function<void()> step;
+};
+
+// Train steps of a benchmark model.
+Work train_steps(Context& context, train::Profiler& profiler, const ProfileOptions& options) {
+  NamedModel named = make_model(options.model);
+  named.model.build(context);
+  const std::int64_t batch = options.batch_size == 0 ? named.batch : options.batch_size;
+  const auto loader = std::make_shared<Loader>(context, named.input, batch);
+  const auto optimizer = std::make_shared<SGD>(named.model.parameters(), SGDOptions{.lr = 1e-3, .momentum = 0.9});
+  return {options.model, batch, [&context, &profiler, loader, optimizer, model = std::move(named.model)] {
+            const data::Batch* images = nullptr;
+            profiler.section("loader", [&] { images = &loader->next(); });
+            Tape tape{context};
+            const Var loss = cross_entropy(model(tape.input(images->images), Mode::train), images->labels);
+            Gradients gradients = tape.backward(loss);
+            profiler.section("optimizer", [&] { optimizer->step(gradients); });
+          }};
+}
+
+// One op forward and backward, with the gradients of all that goes in.
+Work op_steps(Context& context, const OpOptions& options) {
+  Sequential model = op_model(options);
+  model.build(context);
+  const Tensor x = context.normal(Shape(options.shape), 0, 1, 1);
+  const Tensor y = model(context.input(x), Mode::train).value();
+  const Tensor dy = context.normal(y.shape(), 0, 1, 2);
+  return {fmt::format("{} {}", options.op, to_string(x.shape())), options.shape.front(),
+          [&context, x, dy, model = std::move(model)] {
+            Tape tape{context};
+            tape.backward(model(tape.variable(x), Mode::train), dy);
+          }};
 }
 
 // From the file where there is one, else measured, and written where a file is named.
@@ -126,6 +157,8 @@ void print_shares(const std::vector<double>& parts, bool json) {
 }  // namespace
 
 int profile(const ProfileOptions& options) {
+  if (options.model.empty() == options.op.op.empty())
+    throw ArgumentError("profile: needs a model or --op, one of both; --help lists the options");
   for (const std::string& path : {options.trace, options.roofline})
     if (!path.empty()) train::require_writable(path);
   Counters counters(options.counters);
@@ -134,27 +167,25 @@ int profile(const ProfileOptions& options) {
                    .precision = precision_of(options.precision),
                    .seed = options.seed,
                    .trace = profiler.sink()}};
+  const Work work = options.model.empty() ? op_steps(context, options.op) : train_steps(context, profiler, options);
   const train::Peaks peaks = find_peaks(context, options.peaks);
-  NamedModel named = make_model(options.model);
-  named.model.build(context);
-  const std::int64_t batch = options.batch_size == 0 ? named.batch : options.batch_size;
-  Loader loader(context, named.input, batch);
-  SGD optimizer{named.model.parameters(), {.lr = 1e-3, .momentum = 0.9}};
-  for (int i = 0; i < options.warmup; ++i) step(context, named.model, optimizer, loader, profiler);
+  for (int i = 0; i < options.warmup; ++i) work.step();
 
   const std::vector<std::uint64_t> before = context.device().pool.chunks_by_thread();
   counters.start();
   for (int i = 0; i < options.steps; ++i) {
     profiler.begin_step();
-    step(context, named.model, optimizer, loader, profiler);
+    work.step();
     profiler.end_step();
   }
   counters.stop();
   const std::vector<double> parts = shares(before, context.device().pool.chunks_by_thread());
 
   const train::Profile profile = profiler.profile();
-  const train::ProfileRun run{
-      .model = options.model, .batch_size = batch, .precision = options.precision, .unit = context.device().unit->name};
+  const train::ProfileRun run{.model = work.name,
+                              .batch_size = work.batch,
+                              .precision = options.precision,
+                              .unit = context.device().unit->name};
   const auto print = options.json ? train::profile_json : train::profile_table;
   fmt::print("{}", print(profile, peaks, run));
   print_shares(parts, options.json);

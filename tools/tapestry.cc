@@ -1,4 +1,4 @@
-// The tapestry command: tells what the machine is, and where the time of train steps goes.
+// The tapestry command: tells what the machine is, and where the time of train steps and ops goes.
 #include <fmt/format.h>
 
 #include "layers/models.h"
@@ -17,12 +17,35 @@ CLI::App& add_info(CLI::App& app, tools::InfoOptions& options) {
   return info;
 }
 
+void add_op(CLI::App& profile, tools::OpOptions& op) {
+  constexpr std::int64_t kMost = 1'000'000;
+  const std::vector<std::string> names(tools::op_names().begin(), tools::op_names().end());
+  profile.add_option("--op", op.op, "Instead of a model, one op forward and backward")->check(CLI::IsMember(names));
+  profile.add_option("--shape", op.shape, "Of what the op gets, the channels last: 16,32,32,64")
+      ->delimiter(',')
+      ->allow_extra_args(false)
+      ->check(tools::integer_from(1, kMost));
+  profile.add_option("--out", op.out, "Its outputs or channels; 0: as many as go in")
+      ->check(tools::integer_from(0, kMost))
+      ->capture_default_str();
+  profile.add_option("--kernel", op.kernel, "Of convolutions and pools, along each axis")
+      ->check(tools::integer_from(1, 1000))
+      ->capture_default_str();
+  profile.add_option("--stride", op.stride, "0: 1 for convolutions, the kernel for pools")
+      ->check(tools::integer_from(0, 1000))
+      ->capture_default_str();
+  profile.add_option("--padding", op.padding, "-1: half of the kernel for convolutions, none for pools")
+      ->check(tools::integer_from(-1, 1000))
+      ->capture_default_str();
+  profile.add_option("--groups", op.groups, "0: 1 for convolutions, 32 for group_norm")
+      ->check(tools::integer_from(0, kMost))
+      ->capture_default_str();
+}
+
 CLI::App& add_profile(CLI::App& app, tools::ProfileOptions& options) {
   CLI::App& profile = *app.add_subcommand("profile", "Where the time of a model's train steps goes, op by op");
   const std::vector<std::string> names(model_names().begin(), model_names().end());
-  profile.add_option("MODEL", options.model, "A benchmark model, on drawn images")
-      ->required()
-      ->check(CLI::IsMember(names));
+  profile.add_option("MODEL", options.model, "A benchmark model, on drawn images")->check(CLI::IsMember(names));
   profile.add_option("--batch-size", options.batch_size, "Images a step; 0: those of the model's benchmark")
       ->check(tools::integer_from(0, 65536))
       ->capture_default_str();
@@ -32,6 +55,7 @@ CLI::App& add_profile(CLI::App& app, tools::ProfileOptions& options) {
   profile.add_option("--warmup", options.warmup, "Steps before them that do not count")
       ->check(tools::integer_from(0, 100'000))
       ->capture_default_str();
+  add_op(profile, options.op);
   tools::add_seed(profile, options.seed);
   tools::add_threads(profile, options.threads);
   tools::add_precision(profile, options.precision);

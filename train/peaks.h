@@ -1,6 +1,7 @@
 // What the machine can do at most, measured: the roofs that profiles and benchmarks compare with.
 #pragma once
 
+#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -17,7 +18,7 @@ struct Bandwidth {
   double write = 0;     // of writing alone
   double copy = 0;      // of reading and writing, both counted
 
-  double best() const { return read > write ? (read > copy ? read : copy) : (write > copy ? write : copy); }
+  double best() const { return std::max({read, write, copy}); }
 };
 
 struct Peaks {

@@ -80,11 +80,13 @@ std::size_t Profiler::row_for(std::string_view op, const std::string& layer, Pas
 
 void Profiler::add_call(std::size_t number, double start, double end, const OpCost& cost) {
   ProfileRow& row = profile_.rows[number];
+  const double seconds = end - start;
+  row.fastest = row.calls == 0 ? seconds : std::min(row.fastest, seconds);
   ++row.calls;
-  row.seconds += end - start;
+  row.seconds += seconds;
   row.cost.flops += cost.flops;
   row.cost.bytes += cost.bytes;
-  profile_.spans.push_back({number, start, end - start});
+  profile_.spans.push_back({number, start, seconds});
   last_ = end;
 }
 

@@ -24,7 +24,8 @@ struct ProfileRow {
   Pass pass = Pass::forward;
   std::int64_t calls = 0;
   double seconds = 0;
-  OpCost cost = {};  // of all calls together
+  double fastest = 0;  // seconds of the shortest call; 0: not known
+  OpCost cost = {};    // of all calls together
 };
 
 struct ProfileSpan {

@@ -46,7 +46,7 @@ std::size_t letters(const std::string& text) {
   return static_cast<std::size_t>(std::ranges::count_if(text, [](char c) { return (c & 0xC0) != 0x80; }));
 }
 
-using Cells = std::array<std::string, 10>;
+using Cells = std::array<std::string, 11>;
 
 Cells cells_of(const ProfileRow& row, const Profile& profile, const Peaks& peaks, bool is_sum) {
   const RowRates rate = rates(row, peaks);
@@ -60,6 +60,7 @@ Cells cells_of(const ProfileRow& row, const Profile& profile, const Peaks& peaks
           is_sum || !timed ? "-" : std::string(pass_name(row.pass)),
           fmt::format("{:.4g}", static_cast<double>(row.calls) / steps),
           fmt::format("{:.3f}", 1e3 * row.seconds / steps),
+          number(1e3 * row.fastest, "{:.3f}"),
           fmt::format("{:.1f} %", 100 * share_of(row.seconds, profile.seconds)),
           number(rate.flops / 1e9, "{:.1f}"),
           number(rate.bytes / 1e9, "{:.1f}"),
@@ -97,6 +98,7 @@ Json row_json(const ProfileRow& row, const Profile& profile, const Peaks& peaks,
           {"pass", pass_name(row.pass)},
           {"calls", row.calls},
           {"seconds", row.seconds},
+          {"fastest", row.fastest},
           {"share", share_of(row.seconds, profile.seconds)},
           {"flops", row.cost.flops},
           {"bytes", row.cost.bytes},
@@ -133,7 +135,8 @@ std::string profile_table(const Profile& profile, const Peaks& peaks, const Prof
                                  printable(run.model), run.batch_size, profile.steps, 1e3 * step,
                                  share_of(static_cast<double>(run.batch_size), step), peaks.target, run.precision,
                                  run.unit, peaks.threads, peaks.threads == 1 ? "" : "s");
-  std::vector<Cells> rows{{"layer", "op", "pass", "calls", "ms", "share", "GFLOP/s", "GB/s", "FLOP/B", "of the roof"}};
+  std::vector<Cells> rows{
+      {"layer", "op", "pass", "calls", "ms", "fastest", "share", "GFLOP/s", "GB/s", "FLOP/B", "of the roof"}};
   for (const ProfileRow* row : by_time(profile)) rows.push_back(cells_of(*row, profile, peaks, false));
   const std::size_t sums = rows.size();
   for (const ProfileRow& sum :
@@ -141,7 +144,7 @@ std::string profile_table(const Profile& profile, const Peaks& peaks, const Prof
         sum_of(profile, "all", {Pass::forward, Pass::backward, Pass::section, Pass::other})})
     rows.push_back(cells_of(sum, profile, peaks, true));
   append_table(text, rows, sums);
-  text += fmt::format("\ncalls and ms are for one step; peaks: {:.1f} GFLOP/s", peaks.flops / 1e9);
+  text += fmt::format("\ncalls and ms are for one step, fastest is one call; peaks: {:.1f} GFLOP/s", peaks.flops / 1e9);
   if (peaks.threads > 1) text += fmt::format(" ({:.1f} on one thread)", peaks.thread_flops / 1e9);
   for (const Bandwidth& level : peaks.levels) text += fmt::format(", {} {:.0f} GB/s", level.level, level.best() / 1e9);
   return text + "\n";

@@ -36,7 +36,15 @@ def refusals(folder):
     (folder / "broken.json").write_text('{"cpu": 1}')
     for options, code, text in [
         ([], 2, "subcommand"), (["--foo"], 2, "subcommand"), (["fly"], 2, "subcommand"), (["info", "--foo"], 2, "--foo"), (["info", "mlp"], 2, "mlp"),
-        (["profile"], 2, "MODEL"), (["profile", "cat"], 2, "cat not in"), (["profile", "mlp", "mlp"], 2, "mlp"),
+        (["profile"], 2, "needs a model or --op"), (["profile", "mlp", "--op", "relu"], 2, "needs a model or --op"),
+        (["profile", "--op", "fly"], 2, "--op: fly not in"), (["profile", "--op", "relu"], 2, "must have from 2 to 5 axes"),
+        (["profile", "--op", "conv2d", "--shape", "2,8,4"], 2, "[2, 8, 4] must have 4 axes"),
+        (["profile", "--op", "relu", "--shape", "2,0"], 2, "--shape: '0' is not a whole number"),
+        (["profile", "--op", "relu", "--shape", "2,x"], 2, "--shape: 'x' is not a whole number"),
+        (["profile", "--op", "relu", *["--shape", "1000000,1000000,1000000,1000000"]], 2, "2^46"),
+        (["profile", "--op", "conv2d", "--shape", "2,8,8,4", "--groups", "3"], 2, "groups"),
+        (["profile", "--op", "conv2d", "--shape", "2,8,8,4", "--kernel", "30", "--padding", "0"], 2, "Conv2d: the kernel [30, 30]"),
+        (["profile", "--op", "group_norm", "--shape", "2,8,8,4"], 2, "32"), (["profile", "cat"], 2, "cat not in"), (["profile", "mlp", "mlp"], 2, "mlp"),
         *((["profile", "mlp", "--steps", value], 2, f"--steps: '{value}' is not a whole number") for value in ["0", "-1", "1e9", "x", ""]),
         (["profile", "mlp", "--batch-size", "99999999"], 2, "--batch-size"), (["profile", "mlp", "--threads", "-1"], 2, "--threads"),
         (["profile", "mlp", "--precision", "low"], 2, "--precision: low not in"), (["profile", "mlp", "--seed", "-1"], 2, "--seed"),
@@ -126,6 +134,27 @@ def profile(folder):
     require(found == 0 and "conv3d" in out and "medium" in out, f"voxel_bn3d: {found} {err}")
 
 
+def ops(folder):
+    peaks = ["--threads", "2", "--peaks", "out/peaks.json"]
+    listed = re.search(r"--op TEXT:\{([^}]*)\}", re.sub(r"\s+", "", run(folder, "profile", "--help")[1]).replace("--opTEXT", "--op TEXT"))
+    names = listed[1].split(",")
+    require(len(names) > 20, f"{names}")
+    for name in names:
+        rank = int(name[-2]) + 2 if name[-2:] in ("1d", "2d", "3d") else 3
+        shape = ",".join(["2", *["5"] * (rank - 2), "32"])
+        found, out, err = run(folder, "profile", "--op", name, "--shape", shape, *SHORT[:4], *peaks, "--json")
+        rows = {row["pass"]: row for row in map(json.loads, out.splitlines()) if row["kind"] == "op" and row["op"] not in ("between ops", "reshape")}
+        require(found == 0 and err == "" and set(rows) == {"forward", "backward"}, f"{name}: {found} {err} {out}")
+        require(all(0 < row["fastest"] <= row["seconds"] / 3 + 1e-12 and row["bytes"] > 0 for row in rows.values()), f"{name}: {rows}")
+    command = ["--op", "conv2d", "--shape", "2,9,9,8", "--out", "6", "--kernel", "2", "--stride", "2", "--padding", "0", "--groups", "2"]
+    found, out, err = run(folder, "profile", *command, *SHORT[:4], *peaks, "--json")
+    rows = {row["pass"]: row for row in map(json.loads, out.splitlines()) if row["kind"] == "op" and row["op"] == "conv2d"}
+    outputs = 2 * 4 * 4 * 6
+    require(rows["forward"]["flops"] == 3 * (2 * outputs * 4 * 4 + outputs), f"{rows} {err}")
+    require(rows["backward"]["flops"] == 3 * (2 * 2 * outputs * 4 * 4 + outputs), f"{rows}")
+    require(rows["forward"]["model"] == "conv2d [2, 9, 9, 8]", f"{rows}")
+
+
 def document(folder):
     """Each command of the document, with fewer steps; what it names is there."""
     text = DOCUMENT.read_text()
@@ -133,7 +162,8 @@ def document(folder):
                 for line in block.splitlines() if line.startswith("tapestry ")]
     require(len(commands) >= 4, f"{len(commands)} commands in {DOCUMENT.name}")
     for command in commands:
-        given = [SHORT[i:i + 2] for i in range(0, len(SHORT), 2) if SHORT[i] not in command] if command[1] == "profile" else []
+        given = [SHORT[i:i + 2] for i in range(0, len(SHORT), 2) if SHORT[i] not in command
+                 and (SHORT[i] != "--batch-size" or "--op" not in command)] if command[1] == "profile" else []
         if "--steps" in command:
             command[command.index("--steps") + 1] = "2"
         found, out, err = run(folder, *command[1:], *(word for option in given for word in option))
@@ -147,7 +177,7 @@ def document(folder):
 
 
 with tempfile.TemporaryDirectory() as name:
-    for part in [refusals, info, profile, document]:
+    for part in [refusals, info, profile, ops, document]:
         part(pathlib.Path(name))
 print("\n".join(complaints) or "the tapestry command is as it should be")
 sys.exit(1 if complaints else 0)

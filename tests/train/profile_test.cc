@@ -94,6 +94,12 @@ TEST_CASE("profile: each op of each layer, forward and backward, calls and costs
   for (const ProfileRow& row : profile.rows) sum += row.seconds;
   REQUIRE(sum == Approx(profile.seconds));
   REQUIRE(profile.spans.size() == 27);
+  for (std::size_t i = 0; i + 1 < profile.rows.size(); ++i) {
+    double fastest = 1e9;
+    for (const train::ProfileSpan& span : profile.spans)
+      if (span.row == i) fastest = std::min(fastest, span.seconds);
+    REQUIRE(profile.rows[i].fastest == fastest);
+  }
   double end = 0;
   for (const train::ProfileSpan& span : profile.spans) {
     REQUIRE(span.start >= end - 1e-9);  // nothing counts twice
@@ -151,7 +157,8 @@ TEST_CASE("profile: the table is sorted by time and ends with sums and peaks") {
   REQUIRE(lines[4].starts_with("layer \\x0a\\xff  "));
   REQUIRE(lines[lines.size() - 3].find("200.0 %") != std::string::npos);
   REQUIRE(lines.back() ==
-          "calls and ms are for one step; peaks: 100.0 GFLOP/s (50.0 on one thread), L1 200 GB/s, memory 10 GB/s");
+          "calls and ms are for one step, fastest is one call; peaks: 100.0 GFLOP/s (50.0 on one thread), L1 200 GB/s, "
+          "memory 10 GB/s");
 }
 
 TEST_CASE("profile: JSON lines") {
