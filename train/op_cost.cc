@@ -53,8 +53,9 @@ OpCosts op_costs(const TraceEvent& event) {
   if (op == "reshape") return {};  // the same memory under another shape
   const double written = elements(event.output);
   double largest = written, gradients = 0, bias = 0;
-  OpCosts costs{.forward = {.flops = 0, .bytes = bytes(event.output, event.dtype)},
-                .backward = {.flops = 0, .bytes = bytes(event.output, event.dtype) + saved_bytes(op, event)}};
+  OpCosts costs{
+      .forward = {.flops = 0, .bytes = bytes(event.output, event.dtype), .written = bytes(event.output, event.dtype)},
+      .backward = {.flops = 0, .bytes = bytes(event.output, event.dtype) + saved_bytes(op, event)}};
   for (std::size_t i = 0; i < event.inputs.size(); ++i) {
     const TraceInput& input = event.inputs[i];
     largest = std::max(largest, elements(input.shape));
@@ -62,6 +63,7 @@ OpCosts op_costs(const TraceEvent& event) {
     if (!input.wants_gradient) continue;
     gradients += elements(input.shape);
     costs.backward.bytes += bytes(input);
+    costs.backward.written += bytes(input);
     if (i == 2) bias = written;  // its gradient sums dy
   }
 

@@ -10,6 +10,7 @@ namespace tapestry::train {
 // read once, each result is written once.
 struct OpCost {
   double flops = 0, bytes = 0;
+  double written = 0;  // of the bytes; the others are read
 };
 
 struct OpCosts {

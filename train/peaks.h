@@ -7,6 +7,7 @@
 
 #include "autodiff/context.h"
 #include "train/machine.h"
+#include "train/op_cost.h"
 
 namespace tapestry::train {
 
@@ -18,6 +19,10 @@ struct Bandwidth {
   double write = 0;     // of writing alone
   double copy = 0;      // of reading and writing, both counted
 
+  // The least time in which this level reads and writes what an op must.
+  double seconds(const OpCost& cost) const {
+    return std::max({(cost.bytes - cost.written) / read, cost.written / write, cost.bytes / best()});
+  }
   double best() const { return std::max({read, write, copy}); }
 };
 

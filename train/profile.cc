@@ -86,6 +86,7 @@ void Profiler::add_call(std::size_t number, double start, double end, const OpCo
   row.seconds += seconds;
   row.cost.flops += cost.flops;
   row.cost.bytes += cost.bytes;
+  row.cost.written += cost.written;
   profile_.spans.push_back({number, start, seconds});
   last_ = end;
 }

@@ -35,6 +35,7 @@ ProfileRow sum_of(const Profile& profile, std::string name, std::initializer_lis
     sum.seconds += row.seconds;
     sum.cost.flops += row.cost.flops;
     sum.cost.bytes += row.cost.bytes;
+    sum.cost.written += row.cost.written;
   }
   return sum;
 }
@@ -102,6 +103,7 @@ Json row_json(const ProfileRow& row, const Profile& profile, const Peaks& peaks,
           {"share", share_of(row.seconds, profile.seconds)},
           {"flops", row.cost.flops},
           {"bytes", row.cost.bytes},
+          {"bytes_written", row.cost.written},
           {"flops_per_second", rate.flops},
           {"bytes_per_second", rate.bytes},
           {"intensity", rate.intensity},
@@ -122,7 +124,7 @@ RowRates rates(const ProfileRow& row, const Peaks& peaks) {
   rate.bytes = row.cost.bytes / row.seconds;
   const Bandwidth& level = peaks.level_for(row.cost.bytes / static_cast<double>(row.calls));
   rate.level = level.level;
-  const double computing = row.cost.flops / peaks.flops, moving = row.cost.bytes / level.best();
+  const double computing = row.cost.flops / peaks.flops, moving = level.seconds(row.cost);
   rate.compute_bound = computing > moving;
   rate.roof_share = std::max(computing, moving) / row.seconds;
   if (row.cost.bytes > 0) rate.intensity = row.cost.flops / row.cost.bytes;

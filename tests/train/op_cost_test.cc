@@ -51,6 +51,8 @@ TEST_CASE("op costs: products count two for a multiply-add, and what each pass n
   require_cost(costs[0].backward, 2 * 4 * 5 * 3 + 4 * 3, f * (12 + 20 + 15 + 3));  // dy, x; dweight, dbias
   require_cost(costs[1].forward, 2 * 4 * 5 * 3, f * (20 + 15 + 12));
   require_cost(costs[1].backward, 4 * 4 * 5 * 3, f * (12 + 20 + 15 + 20 + 15));
+  REQUIRE((costs[0].forward.written == f * 12 && costs[0].backward.written == f * (15 + 3)));
+  REQUIRE((costs[1].forward.written == f * 12 && costs[1].backward.written == f * (20 + 15)));
   REQUIRE(costs[2].forward.flops == 2 * 4 * 5 * 3);
   REQUIRE(costs[3].forward.flops == 2 * 2 * 4 * 5 * 3);
 }

@@ -137,6 +137,16 @@ TEST_CASE("profile: rates against the roof of arithmetic and that of the level t
   rate = train::rates(small, peaks);
   REQUIRE((rate.level == "L1" && rate.roof_share == Approx(0.5) && rate.intensity == 0));
 
+  // Reading alone, and writing alone, are slower in memory than both at a time.
+  train::Peaks apart = peaks;
+  apart.levels[1] = {"memory", apart.levels[1].capacity, 5e9, 2e9, 10e9};
+  ProfileRow row{.op = "a", .layer = "", .calls = 1, .seconds = 4, .cost = {.flops = 0, .bytes = 10e9, .written = 0}};
+  REQUIRE(train::rates(row, apart).roof_share == 0.5);
+  row.cost.written = 4e9;
+  REQUIRE(train::rates(row, apart).roof_share == 0.5);
+  row.cost.written = 6e9;
+  REQUIRE(train::rates(row, apart).roof_share == 0.75);
+
   const ProfileRow nothing{.op = "a", .layer = ""};
   REQUIRE(train::rates(nothing, peaks).roof_share == 0);
 }
