@@ -97,7 +97,8 @@ struct InstanceNormOptions {
 };
 
 // group_norm with one channel a group, for weight and bias of the sizes of feature_axes (Ulyanov et al. 2016).
-// ShapeError when a sample has one position only, which would give the bias whatever x is.
+// ShapeError when a sample has one position only, which would give the bias whatever x is, unless several feature axes
+// say so.
 Var instance_norm(const Var& x, const Var& weight, const Var& bias, const InstanceNormOptions& options = {});
 Var instance_norm(const Var& x, const InstanceNormOptions& options = {});
 

@@ -199,7 +199,7 @@ Var instance_norm(const Var& x, const Var& weight, const Var& bias, const Instan
   const Shape& shape = x.shape();
   const Axes features = checked_features("instance_norm", o.feature_axes, shape, o.where);
   const std::int64_t channels = detail::sizes_of(shape, features).size();
-  if (shape[0] > 0 && shape.size() == shape[0] * channels)
+  if (shape[0] > 0 && shape.size() == shape[0] * channels && features.count() == 1)
     fail<ShapeError>(o.where, "instance_norm",
                      fmt::format("a sample needs more than one position; x is {}", to_string(shape)));
   const Groups groups{

@@ -70,11 +70,15 @@ TEST_CASE("InstanceNorm: feature axes anywhere, each with statistics of its own"
   CHECK_THAT(refusal(context, InstanceNorm2d{{.dtype = DType::int64}}, Shape{3, 4, 5}), contains("dtype must be"));
 }
 
-TEST_CASE("InstanceNorm: one position is refused, where flax gives the bias") {
+TEST_CASE("InstanceNorm: one position is refused, unless feature axes leave none, as in flax: y is the bias") {
   Context context;
-  const InstanceNorm layer = built(context, InstanceNorm{{.feature_axes = {1, 2, 3}}}, Shape{3, 4, 5});
-  REQUIRE_THROWS_WITH(layer(context.input(context.zeros({2, 3, 4, 5}))),
+  const InstanceNorm layer{};
+  REQUIRE_THROWS_WITH(layer(context.input(context.zeros({2, 1, 5}))),
                       contains("norm_instance_test.cc:") && contains("a sample needs more than one position"));
+  const InstanceNorm all =
+      built(context, InstanceNorm{{.bias = true, .bias_init = Normal{}, .feature_axes = {1, 2, 3}}}, Shape{3, 4, 5});
+  const Var y = all(context.input(context.normal({2, 3, 4, 5}, 1, 2, 1)));
+  for (std::size_t i = 0; i < 120; ++i) CHECK(y.value().span<float>()[i] == all.bias.value().span<float>()[i % 60]);
 }
 
 TEST_CASE("InstanceNorm: a mask selects the positions that count") {
