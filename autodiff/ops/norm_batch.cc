@@ -180,10 +180,10 @@ Var batch_norm(const Var& x, const Var& weight, const Var& bias, const BatchNorm
   detail::check_beside(kOp, "bias", bias, x, features, o.where);
   detail::check_beside(kOp, "residual", o.residual, x, x.shape(), o.where);
   detail::check_mask(kOp, o.mask, x.shape(), o.where);
-  const detail::ReplicaMean replicas(x, o.replicas, kOp, o.where);
+  const detail::ReplicaMean replicas(x, o.training ? o.replicas : nullptr, kOp, o.where);
   check_running(o, x, features, replicas.count());
   const NormOperands in(x, weight, bias, o.where);
-  if (!o.training || (!o.mask && o.replicas == nullptr)) return channel_batch_norm(in, axes, o);
+  if (!o.training || (!o.mask && !replicas)) return channel_batch_norm(in, axes, o);
   const detail::Normalized result = detail::normalize(in.x, detail::spread(in.weight, x.shape(), axes, o.where),
                                                       detail::spread(in.bias, x.shape(), axes, o.where),
                                                       {.op = kOp,
@@ -194,7 +194,7 @@ Var batch_norm(const Var& x, const Var& weight, const Var& bias, const BatchNorm
                                                        .where = o.where});
   const Var y = detail::finished(result.y, o.dtype, o.residual, o.activation, o.where);
   ChannelStats stats(result.stats, x.shape().size() / features.size());
-  if (replicas) stats.share(replicas);
+  if (replicas && o.running_mean != nullptr && o.running_variance == RunningVariance::unbiased) stats.share(replicas);
   queue_running(o, y, stats);
   return y;
 }

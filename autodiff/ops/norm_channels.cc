@@ -123,6 +123,27 @@ struct GroupView {
   Axes axes;
 };
 
+// By the kernel for channels, without mask and replicas.
+template <class Options>
+Var channel_groups(const char* op, const Groups& groups, const NormOperands& in, const Options& o) {
+  const FeaturesLast last(in.x.shape(), groups.features);
+  const Shape& sizes = last.shape();
+  kernels::ChannelNormDims dims{.batch = static_cast<std::size_t>(sizes[0]),
+                                .positions = static_cast<std::size_t>(sizes.product(1, sizes.rank() - 1)),
+                                .channels = static_cast<std::size_t>(sizes[-1]),
+                                .groups = static_cast<std::size_t>(groups.count),
+                                .epsilon = o.epsilon,
+                                .two_pass = !o.use_fast_variance};
+  NormOperands flat = in;
+  flat.take(last(in.x, o.where), Shape{sizes[-1]}, o.where);
+  const auto norm = [&](const Var& residual, bool relu) {
+    dims.relu = relu;
+    return channel_norm(op, dims, flat, residual, detail::channel_stats(dims, flat.x), o.where);
+  };
+  if (!last.moves()) return detail::with_tail(flat.x, o, norm);
+  return detail::finished(last.back(norm({}, false), o.where), o.dtype, o.residual, o.activation, o.where);
+}
+
 template <class Options>
 Var normalize_groups(const char* op, const Groups& groups, const Var& given, const Var& weight, const Var& bias,
                      const Options& o) {
@@ -135,28 +156,13 @@ Var normalize_groups(const char* op, const Groups& groups, const Var& given, con
   detail::check_beside(op, "bias", bias, given, affine, o.where);
   detail::check_beside(op, "residual", o.residual, given, shape, o.where);
   detail::check_mask(op, o.mask, shape, o.where);
+  if (groups.whole_samples(shape.rank()) && !groups.per_position && !o.mask && o.replicas == nullptr)
+    return channel_groups(op, groups, {given, weight, bias, o.where}, o);
   const GroupView view(op, groups, shape, o.where);
   const detail::ReplicaMean replicas(given, o.replicas, op, o.where);
   const NormOperands in(given, weight, bias, o.where);
   const FeaturesLast last(shape, groups.features);
   const Var x = last(in.x, o.where);
-  if (groups.whole_samples(shape.rank()) && !groups.per_position && !o.mask && o.replicas == nullptr) {
-    const Shape& sizes = x.shape();
-    kernels::ChannelNormDims dims{.batch = static_cast<std::size_t>(sizes[0]),
-                                  .positions = static_cast<std::size_t>(sizes.product(1, sizes.rank() - 1)),
-                                  .channels = static_cast<std::size_t>(sizes[-1]),
-                                  .groups = static_cast<std::size_t>(groups.count),
-                                  .epsilon = o.epsilon,
-                                  .two_pass = !o.use_fast_variance};
-    NormOperands flat = in;
-    flat.take(x, Shape{sizes[-1]}, o.where);
-    const auto norm = [&](const Var& residual, bool relu) {
-      dims.relu = relu;
-      return channel_norm(op, dims, flat, residual, detail::channel_stats(dims, x), o.where);
-    };
-    if (!last.moves()) return detail::with_tail(x, o, norm);
-    return detail::finished(last.back(norm({}, false), o.where), o.dtype, o.residual, o.activation, o.where);
-  }
   NormOperands viewed = in;
   viewed.take(reshape(x, view.shape, o.where), view.affine, o.where);
   Tensor mask = detail::whole_mask(o.mask, in.x, o.where);

@@ -15,6 +15,7 @@ Var reshape(const Var& x, const Shape& shape, Location where) {
                      fmt::format("{} has {} elements, {} has {}", to_string(x.shape()), x.shape().size(),
                                  to_string(shape), shape.size()));
   if (!x.value()) fail<ArgumentError>(where, "reshape", "x holds nothing");
+  if (shape == x.shape()) return x;
   return record("reshape", x.value().reshape(shape), {x}, where,
                 [before = x.shape()](const Tensor& dy, GradSlots grads) { grads.pass(0, dy.reshape(before)); });
 }

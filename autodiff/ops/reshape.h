@@ -8,7 +8,7 @@
 namespace tapestry {
 
 // y = x's elements, row-major, as `shape`; one size may be -1 and follows from the others. ShapeError when the numbers
-// of elements differ. Nothing is saved.
+// of elements differ. Nothing is saved, and nothing recorded where x has this shape.
 Var reshape(const Var& x, std::initializer_list<std::int64_t> sizes, Location where = std::source_location::current());
 Var reshape(const Var& x, const Shape& shape, Location where = std::source_location::current());
 

@@ -32,6 +32,26 @@ TEST_CASE("norms of an empty batch are empty, whatever the options") {
   }
 }
 
+TEST_CASE("batch_norm in evaluation asks no replicas, and the usual norms record themselves alone") {
+  Context context{{.threads = 1}};
+  Buffer mean, var;
+  mean.set(context.full({4}, 1));
+  var.set(context.full({4}, 4));
+  const ReplicaAxes elsewhere{.names = {"elsewhere"}};
+  const BatchNormOptions evaluation{
+      .training = false, .running_mean = &mean, .running_var = &var, .replicas = &elsewhere};
+  REQUIRE(batch_norm(context.input(context.full({1, 4}, 5)), evaluation).value().span<float>()[0] == Approx(2));
+  Tape tape{context};
+  const Var x = tape.variable(context.normal({2, 3, 4}, 0, 1, 1)), weight = tape.variable(context.full({4}, 1)),
+            bias = tape.variable(context.zeros({4}));
+  const std::size_t before = tape.nodes();
+  batch_norm(x, weight, bias);
+  group_norm(x, weight, bias, {.num_groups = 2});
+  instance_norm(x, weight, bias);
+  layer_norm(x, weight, bias);
+  REQUIRE(tape.nodes() == before + 4);
+}
+
 TEST_CASE("norms refuse before anything is recorded") {
   Context context{{.threads = 1}};
   Tape tape{context};
