@@ -1,4 +1,5 @@
-// Matrix products: FLOP/s of the shapes that layers ask for, in all transposes.
+// Matrix products of the shapes that layers ask for, in all transposes, with the share of the peak of fused
+// multiply-adds that the fastest call reaches.
 #include "bench/support.h"
 #include "kernels/matmul.h"
 
@@ -16,23 +17,27 @@ void matmul(benchmark::State& state, bool transpose_a, bool transpose_b) {
                                  .k = static_cast<std::size_t>(k),
                                  .transpose_a = transpose_a,
                                  .transpose_b = transpose_b};
-  for (auto _ : state) {
+  const double flops = 2.0 * static_cast<double>(m * n * k), bytes = 4.0 * static_cast<double>(m * k + k * n + m * n);
+  bench::measure_share(state, context, flops, bytes, [&] {
     kernels::matmul(context.device(), dims, a.span<float>(), b.span<float>(), {}, c.span<float>());
-    benchmark::ClobberMemory();
-  }
-  bench::report(state, context, 2.0 * static_cast<double>(m * n * k), 4.0 * static_cast<double>(m * k + k * n + m * n));
+  });
 }
 
 void shapes(benchmark::internal::Benchmark* bench) {
   bench->ArgNames({"m", "n", "k"});
   for (const auto& shape : {std::vector<std::int64_t>{64, 256, 784},
+                            {64, 512, 784},
                             {784, 256, 64},
+                            {784, 512, 64},
+                            {784, 512, 256},
                             {128, 512, 784},
                             {784, 512, 128},
                             {128, 512, 512},
                             {512, 512, 128},
                             {64, 10, 256},
                             {1, 256, 784},
+                            {128, 128, 128},
+                            {256, 256, 256},
                             {512, 512, 512},
                             {1024, 1024, 1024}})
     bench->Args(shape);
@@ -41,6 +46,7 @@ void shapes(benchmark::internal::Benchmark* bench) {
 BENCHMARK_CAPTURE(matmul, nn, false, false)->Apply(shapes);
 BENCHMARK_CAPTURE(matmul, tn, true, false)->Apply(shapes);
 BENCHMARK_CAPTURE(matmul, nt, false, true)->Apply(shapes);
+BENCHMARK_CAPTURE(matmul, tt, true, true)->Apply(shapes);
 
 }  // namespace
 

@@ -36,11 +36,13 @@ inline void report_elements(benchmark::State& state, std::size_t count) {
 class Shortest {
  public:
   template <class Work>
-  void time(const Work& work) {
+  double time(const Work& work) {
     const auto start = std::chrono::steady_clock::now();
     work();
     benchmark::ClobberMemory();
-    seconds_ = std::min(seconds_, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+    const double last = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    seconds_ = std::min(seconds_, last);
+    return last;
   }
   double seconds() const { return seconds_; }
 
@@ -49,13 +51,20 @@ class Shortest {
 };
 
 // Times work() with the counters `best`, the FLOP/s of the shortest call, and `peak_percent`, which share of the peak
-// in the same run that is.
+// that is: the best of measurements that alternate with the calls.
 template <class Work>
 void measure_share(benchmark::State& state, const Context& context, double flops, double bytes, const Work& work) {
-  double roof = train::fma_peak(context);
+  constexpr double kPause = 0.02;  // seconds of work between two measurements of the peak
+  double roof = train::fma_peak(context), since = 0;
   Shortest shortest;
-  for (auto _ : state) shortest.time(work);
-  roof = std::max(roof, train::fma_peak(context));
+  for (auto _ : state) {
+    since += shortest.time(work);
+    if (since < kPause) continue;
+    state.PauseTiming();
+    roof = std::max(roof, train::fma_peak(context));
+    since = 0;
+    state.ResumeTiming();
+  }
   const double best = flops / shortest.seconds();
   report(state, context, flops, bytes);
   state.counters["best"] = benchmark::Counter(best, benchmark::Counter::kDefaults, benchmark::Counter::kIs1000);
