@@ -1,7 +1,7 @@
-// Convolutions of the benchmark models, and of other sizes that networks have: each pass, and both backward passes
-// together, with the share of the peak of fused multiply-adds that the fastest call reaches. FLOPs count the taps that
-// meet padding too, as other libraries' figures do; a kernel that skips them can pass 100 % on small images.
-// `inside_percent` counts those that meet the image alone.
+// Convolutions of the benchmark models, and of other sizes that networks have: each pass, and all gradients together
+// (that of the bias, which is no product, there alone), with the share of the peak of fused multiply-adds that the
+// fastest call reaches. FLOPs count the taps that meet padding too, as other libraries' figures do; a kernel that skips
+// them can pass 100 % on small images. `inside_percent` counts those that meet the image alone.
 #include "kernels/conv.h"
 
 #include <fmt/format.h>
@@ -109,7 +109,8 @@ void run(const Context& context, const ConvDims& dims, Pass pass, bench::Tensors
   if (pass == Pass::backward_data || pass == Pass::backward)
     kernels::conv_backward_data(context.device(), dims, in(kWeight), in(kDy), out(kDx));
   if (pass == Pass::backward_weights || pass == Pass::backward)
-    kernels::conv_backward_weights(context.device(), dims, in(kX), in(kDy), out(kDweight), out(kDbias));
+    kernels::conv_backward_weights(context.device(), dims, in(kX), in(kDy), out(kDweight),
+                                   pass == Pass::backward ? out(kDbias) : std::span<T>());
 }
 
 // Whether a pass over two samples gives what the plain loops give; found out once for each case.

@@ -59,6 +59,9 @@ struct TileCover {
   std::size_t lines = 1, pieces = 1;
 };
 
+constexpr std::size_t kAheadFloats = 16;  // of a cache line: more than a tile reads at each step
+constexpr std::size_t kSeldom = 128;      // steps of a tile
+
 // Walks over the lines of a stretch.
 struct StretchLines {
   StretchLines(const ConvJob& job, const ConvStretch& stretch) {
@@ -96,6 +99,8 @@ void StretchTiles(const ConvJob& job, const ConvStretch& stretch, ConvTile t, co
   t.in_stride = job.c.axes[job.line_axis].stride * job.in_strides[job.line_axis];
   t.out_stride = job.y_strides[job.line_axis];
   t.tap_stride = job.c.channels * hn::Lanes(kTag);
+  // The hardware sees by itself that lines are written one after the other, unless only parts of them are, or seldom.
+  if (job.c.groups * job.c.columns > t.columns || job.c.depth() > kSeldom) t.pause = job.c.depth() / kRows + 1;
   for (std::size_t step = 0; step < steps; ++step) {
     const std::size_t some = count * (step + 1) / steps - count * step / steps;
     std::array<std::size_t, kMaxLines> in_at{}, y_at{};
@@ -115,6 +120,7 @@ void StretchTiles(const ConvJob& job, const ConvStretch& stretch, ConvTile t, co
         t.end = static_cast<std::size_t>(static_cast<std::ptrdiff_t>(row.in) - first);
         RowTileFor(some, end - begin, row.taps)(t);
       } else {
+        t.ahead = t.in[0] + (end - begin) * t.in_stride;
         TileFor(some, end - begin, narrow, job.dense)(t);
       }
     }
@@ -126,6 +132,7 @@ void ComputeBox(const ConvJob& job, std::size_t task, ConvRun* runs, float* band
   const ConvBox box(job, task);
   if (job.banded) fill_band(job, box, band);
   const float* in = job.banded ? band : job.x;
+  const bool pointwise = !job.banded && c.depth() == c.channels && c.groups == 1;
   for (std::size_t panel = box.panel; panel < box.panel_end; ++panel) {
     const std::size_t group = panel / job.group_panels, column = panel % job.group_panels * job.panel_width;
     const std::size_t at = group * c.columns + column, columns = std::min(job.panel_width, c.columns - column);
@@ -133,7 +140,8 @@ void ComputeBox(const ConvJob& job, std::size_t task, ConvRun* runs, float* band
                   .panel = job.weights + panel * job.panel_floats(),
                   .bias = job.bias == nullptr ? nullptr : job.bias + at,
                   .relu = c.relu,
-                  .columns = columns};
+                  .columns = columns,
+                  .ahead_stride = pointwise && panel == box.panel ? kAheadFloats : 0};
     ConvStretch s(job, box);
     for (s.restart(1); s.next(1);)
       for (s.restart(2); s.next(2);)

@@ -31,6 +31,10 @@ struct ConvTile {
   const float* bias = nullptr;   // of each column; nullptr: none
   bool relu = false;
   std::size_t columns = 0;
+  // What is fetched meanwhile: at every step, what the next tile reads; after every `pause` steps, a pixel of the
+  // outputs to be written. At 0, none.
+  const float* ahead = nullptr;
+  std::size_t ahead_stride = 0, pause = 0;
   // Of rows alone: from the weights of a tap to those of the next, and which inputs from the first pixel lie inside x.
   std::size_t tap_stride = 0, begin = 0, end = 0;
 };
@@ -104,17 +108,41 @@ HWY_INLINE void FinishTile(const ConvTile& t, V (&acc)[LINES][LENGTH][NR]) {
                     HWY_ATTR { StoreSome(sum, out[i] + m * stride + n * lanes, columns - n * lanes); });
 }
 
+// Fetches the outputs of a tile one pixel after the other, while it sums.
+template <std::size_t LINES, std::size_t LENGTH, std::size_t NR>
+class OutputsAhead {
+ public:
+  HWY_INLINE explicit OutputsAhead(const ConvTile& t) : left_(t.pause) {}
+  HWY_INLINE void step(const ConvTile& t) {
+    if (--left_ != 0 || pixel_ == LINES * LENGTH) return;
+    const float* to = t.out[pixel_ / LENGTH] + pixel_ % LENGTH * t.out_stride;
+    for (std::size_t i = 0; i < NR * hn::Lanes(kTag); i += 16) __builtin_prefetch(to + i, 1, 3);
+    ++pixel_;
+    left_ = t.pause;
+  }
+
+ private:
+  std::size_t left_, pixel_ = 0;
+};
+
 template <std::size_t LINES, std::size_t LENGTH, std::size_t NR, bool kDense>
 void SumTile(const ConvTile& t) {
   const std::size_t lanes = hn::Lanes(kTag);
   V acc[LINES][LENGTH][NR];
   StartTile(t, acc);
-  const float* panel = t.panel;
+  OutputsAhead<LINES, LENGTH, NR> outputs(t);
+  const float *panel = t.panel, *ahead = t.ahead;
+  const std::size_t ahead_stride = t.ahead_stride;
   PixelsOfTile<LINES, LENGTH> pixels(t);
   for (const ConvRun *run = t.runs, *end = run + t.run_count; run != end; ++run) {
     pixels.move(run->jump);
     panel += run->panel_jump;
     for (std::size_t k = kDense ? 1 : run->count; k > 0; --k, pixels.move(1), panel += NR * lanes) {
+      if (!kDense || HWY_TARGET == HWY_AVX3) outputs.step(t);  // narrower lanes keep short sums busy enough
+      if (!kDense) {
+        __builtin_prefetch(ahead, 0, 2);
+        ahead += ahead_stride;
+      }
       V weights[NR];
 #pragma GCC unroll 2
       for (std::size_t n = 0; n < NR; ++n) weights[n] = hn::LoadU(kTag, panel + n * lanes);
