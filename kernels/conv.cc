@@ -6,13 +6,13 @@
 namespace tapestry::kernels {
 
 void conv_forward(const Device& device, const ConvDims& dims, std::span<const float> x, std::span<const float> weight,
-                  std::span<const float> bias, std::span<float> y) {
-  if (!y.empty()) device.unit->conv_forward(device, dims, x.data(), weight.data(), or_null(bias), y.data());
+                  std::span<const float> bias, std::span<float> y, const ImageSteps& steps) {
+  if (!y.empty()) device.unit->conv_forward(device, dims, x.data(), weight.data(), or_null(bias), y.data(), steps);
 }
 
 void conv_backward_data(const Device& device, const ConvDims& dims, std::span<const float> weight,
-                        std::span<const float> dy, std::span<float> dx) {
-  if (!dx.empty()) device.unit->conv_backward_data(device, dims, weight.data(), dy.data(), dx.data());
+                        std::span<const float> dy, std::span<float> dx, const ImageSteps& steps) {
+  if (!dx.empty()) device.unit->conv_backward_data(device, dims, weight.data(), dy.data(), dx.data(), steps);
 }
 
 void conv_backward_weights(const Device& device, const ConvDims& dims, std::span<const float> x,

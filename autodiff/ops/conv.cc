@@ -4,6 +4,7 @@
 
 #include "autodiff/lanes/run.h"
 #include "autodiff/ops/broadcast.h"
+#include "autodiff/ops/conv_norm.h"
 #include "kernels/conv.h"
 
 namespace tapestry {
@@ -19,6 +20,7 @@ struct Call {
   std::int64_t groups;
   Activation activation;
   const Location& where;
+  const ImageNorm* norm = nullptr;
 };
 
 // Sets the kernel of the window from weight [kernel, inner, outer], whose `outer` channels must be divisible by groups.
@@ -119,8 +121,12 @@ Var convolve(Call call, bool same, const Var& x, const Var& weight, const Var& b
   if (same) pad_same(call.op, call.window, call.where);
   set_output_sizes(call.op, call.window, call.where);
   ConvDims dims = conv_dims(call.window, sx[0], sx[-1], sw[-1], call.groups);
-  dims.relu = call.activation == Activation::relu;
   Tensor y = x.value().like(output_shape(call.op, sx, call.window, sw[-1], call.where));
+  if (call.norm != nullptr) {
+    detail::check_image_norm(call.op, *call.norm, x, y.shape(), call.where);
+    return detail::conv_norm(call.op, dims, x, weight, bias, *call.norm, call.activation, y, call.where);
+  }
+  dims.relu = call.activation == Activation::relu;
   const Device& device = x.device();
   forward(device, dims, x.value(), weight.value(), bias.value(), y);
   const Var result =
@@ -170,8 +176,8 @@ Var conv(const char* op, const Var& x, const Var& weight, const Var& bias, const
                       .dilation = spatial(options.dilation, 1),
                       .before = padding,
                       .after = padding};
-  return convolve({op, window, options.groups, options.activation, options.where}, options.padding.same, x, weight,
-                  bias);
+  return convolve({op, window, options.groups, options.activation, options.where, options.norm}, options.padding.same,
+                  x, weight, bias);
 }
 
 template <int Axes>
