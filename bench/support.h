@@ -14,15 +14,31 @@
 
 namespace tapestry::bench {
 
+inline std::string_view precision_name(Precision precision) {
+  return precision == Precision::highest ? "highest" : precision == Precision::high ? "high" : "medium";
+}
+
+// What TAPESTRY_PRECISION says; `highest` unless that is the name of another.
+inline Precision chosen_precision() {
+  const char* name = std::getenv("TAPESTRY_PRECISION");
+  for (const Precision precision : {Precision::high, Precision::medium})
+    if (name != nullptr && name == precision_name(precision)) return precision;
+  return Precision::highest;
+}
+
 // One thread unless TAPESTRY_THREADS says otherwise; TAPESTRY_TARGET caps the target.
-inline Context make_context() { return Context{{.threads = std::getenv("TAPESTRY_THREADS") == nullptr ? 1 : 0}}; }
+inline Context make_context() {
+  return Context{{.threads = std::getenv("TAPESTRY_THREADS") == nullptr ? 1 : 0, .precision = chosen_precision()}};
+}
 
 // `flops` and `bytes` (the least that must move) of one iteration.
 inline void report(benchmark::State& state, const Context& context, double flops, double bytes) {
   using benchmark::Counter;
   if (flops > 0) state.counters["FLOP/s"] = Counter(flops, Counter::kIsIterationInvariantRate, Counter::kIs1000);
   if (bytes > 0) state.counters["B/s"] = Counter(bytes, Counter::kIsIterationInvariantRate, Counter::kIs1000);
-  state.SetLabel(std::string(target_name(context.target())) + " fp32 threads " + std::to_string(context.threads()));
+  state.SetLabel(std::string(target_name(context.target())) + " " +
+                 std::string(precision_name(context.options().precision)) + " threads " +
+                 std::to_string(context.threads()));
 }
 
 // The time for each of so many elements.
@@ -73,13 +89,16 @@ void measure_share(benchmark::State& state, const Context& context, double flops
 
 using Tensors = std::vector<Tensor>;
 
-// Whether no element is further from its own in `want` than 1e-5 of the largest one there.
+// Whether no element is further from its own in `want` than 1e-5 of the largest one there, or what products of shorter
+// operands may be off.
 inline bool agree(const Tensor& got, const Tensor& want) {
+  const Precision precision = chosen_precision();
+  const double part = precision == Precision::highest ? 1e-5 : precision == Precision::high ? 1e-4 : 2e-2;
   const Tensor a = got.to(DType::float64), b = want.to(DType::float64);
   const auto x = a.span<double>(), y = b.span<double>();
   double largest = 0;
   for (double value : y) largest = std::max(largest, std::abs(value));
-  return std::ranges::equal(x, y, [&](double u, double v) { return std::abs(u - v) <= 1e-5 * largest; });
+  return std::ranges::equal(x, y, [&](double u, double v) { return std::abs(u - v) <= part * largest; });
 }
 
 // Times work(float{}, copies of `tensors`), which reads some of them and writes others. What one call makes of them

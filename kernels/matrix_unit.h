@@ -2,11 +2,15 @@
 // entries. Arguments are those of kernels/matmul.h and kernels/conv.h; a nullptr is an empty span.
 #pragma once
 
+#include <cstddef>
+
 #include "kernels/device.h"
 #include "kernels/dims.h"
 #include "kernels/image_steps.h"
 
 namespace tapestry::kernels {
+
+struct TileExecutor;
 
 struct MatrixUnit {
   const char* name;
@@ -17,10 +21,17 @@ struct MatrixUnit {
                              const ImageSteps&);
   void (*conv_backward_weights)(const Device&, const ConvDims&, const float* x, const float* dy, float* dweight,
                                 float* dbias);
+  // Of units of tiles: what computes them, the bf16 terms of a float, and the multiply-adds below which a product is
+  // left to Highway; 0 leaves it none that tiles can compute.
+  const TileExecutor* executor = nullptr;
+  std::size_t terms = 0, least_products = 0;
 };
 
 // The unit that serves `target` at `precision` on this machine.
 const MatrixUnit& matrix_unit(Target target, Precision precision);
+
+// A unit whose tiles `executor` computes, for each product and convolution of at least so many multiply-adds.
+MatrixUnit tile_unit(const TileExecutor& executor, Precision precision, std::size_t least_products);
 
 // Highway's kernels, by fused multiply-adds.
 namespace fma {
@@ -32,5 +43,10 @@ void conv_backward_data(const Device&, const ConvDims&, const float* weight, con
 void conv_backward_weights(const Device&, const ConvDims&, const float* x, const float* dy, float* dweight,
                            float* dbias);
 }  // namespace fma
+
+// Tiles of bf16, of which a float is a sum; what they do not serve goes on to `fma`, so does what is not finite.
+namespace tiles {
+void matmul(const Device&, const MatmulDims&, const float* a, const float* b, const float* bias, float* c);
+}  // namespace tiles
 
 }  // namespace tapestry::kernels

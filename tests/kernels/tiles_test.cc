@@ -1,0 +1,238 @@
+#include "kernels/tiles.h"
+
+#include <bit>
+#include <cmath>
+#include <limits>
+
+#include "kernels/tiles_pack.h"
+#include "tests/catch.h"
+#include "tests/kernels/tile_units.h"
+
+using namespace tapestry;
+using namespace tapestry::test;
+using kernels::Bf16;
+
+namespace {
+
+float value_of(Bf16 x) { return std::bit_cast<float>(static_cast<std::uint32_t>(x) << 16); }
+Bf16 bits_of(float x) { return static_cast<Bf16>(std::bit_cast<std::uint32_t>(x) >> 16); }
+
+// A product with operands of its own.
+struct Case {
+  Case(std::size_t terms, std::size_t tiles, std::size_t count, std::size_t row, std::size_t offset, bool whole)
+      : a(offset + terms * 40 * row + count * 32), b(offset + count * terms * tiles * kernels::kTileSize) {
+    std::vector<float> numbers(std::max(a.size(), b.size()));
+    for (std::vector<Bf16>* operand : {&a, &b}) {
+      fill_random(numbers, operand == &a ? 1 : 2, -8, 9);
+      for (std::size_t i = 0; i < operand->size(); ++i)
+        (*operand)[i] = bits_of(whole ? std::floor(numbers[i]) : numbers[i]);
+    }
+    for (std::size_t i = 0; i < count; ++i) steps.push_back(static_cast<std::ptrdiff_t>((count - 1 - i) * 32 + i % 2));
+    product = {.a = {a.data() + offset, a.data() + offset + 20 * row},
+               .row = row,
+               .plane = 40 * row,
+               .steps = steps.data(),
+               .count = count,
+               .b = b.data() + offset,
+               .terms = terms,
+               .tiles = tiles,
+               .c = nullptr};
+  }
+  std::vector<Bf16> a, b;
+  std::vector<std::ptrdiff_t> steps;
+  kernels::TileProduct product{};
+
+  // What `executor` makes of it: 32 rows of 16 or 32.
+  std::vector<float> run(const kernels::TileExecutor& executor) const {
+    alignas(64) float c[kernels::kBlockRows * kernels::kBlockColumns];
+    std::fill(std::begin(c), std::end(c), 77.0f);
+    kernels::TileProduct p = product;
+    p.c = c;
+    {
+      const kernels::TileUse use(executor);
+      use(p);
+    }
+    std::vector<float> found;
+    for (std::size_t i = 0; i < std::size(c); ++i) {
+      const bool counts = i % kernels::kBlockColumns < p.tiles * kernels::kTileColumns;
+      if (counts) found.push_back(c[i]);
+      if (!counts) REQUIRE(c[i] == 77);
+    }
+    return found;
+  }
+  // The same by plain loops in double.
+  std::vector<double> expected() const {
+    std::vector<double> sums;
+    const std::size_t columns = product.tiles * 16;
+    for (std::size_t m = 0; m < 32; ++m)
+      for (std::size_t n = 0; n < columns; ++n) {
+        double sum = 0;
+        for (std::size_t step = 0; step < product.count; ++step)
+          for (std::size_t k = 0; k < 32; ++k)
+            for (std::size_t i = 0; i < product.terms; ++i)
+              for (std::size_t j = 0; i + j < product.terms; ++j) {
+                const Bf16* row = product.a[m / 16] + m % 16 * product.row + i * product.plane;
+                const Bf16* tile =
+                    product.b + ((step * product.terms + j) * product.tiles + n / 16) * kernels::kTileSize;
+                sum += static_cast<double>(value_of(row[product.steps[step] + static_cast<std::ptrdiff_t>(k)])) *
+                       value_of(tile[k / 2 * 32 + n % 16 * 2 + k % 2]);
+              }
+        sums.push_back(sum);
+      }
+    return sums;
+  }
+};
+
+}  // namespace
+
+TEST_CASE("tiles: every executor sums all products of terms, from unaligned rows, exactly on whole numbers") {
+  for (const kernels::TileExecutor* executor : tile_executors())
+    for (const std::size_t terms : {1u, 2u, 3u})
+      for (const std::size_t tiles : {1u, 2u})
+        for (const std::size_t count : {0u, 1u, 2u, 7u})
+          for (const std::size_t row : {1u, 37u, 64u}) {
+            INFO(executor->name << " terms " << terms << " tiles " << tiles << " count " << count << " row " << row);
+            const Case whole(terms, tiles, count, row, row % 3, true), real(terms, tiles, count, row, 1, false);
+            require_close(whole.run(*executor), whole.expected(), 0);
+            require_close(real.run(*executor), real.expected(), 1e-6);
+          }
+}
+
+TEST_CASE("tiles: the units of the CPU give what the emulation of their products gives, to the last places") {
+  for (const kernels::TileExecutor* executor : tile_executors())
+    for (const std::size_t terms : {1u, 2u, 3u}) {
+      const Case real(terms, 2, 9, 96, 0, false);
+      INFO(executor->name << " terms " << terms);
+      const std::vector<float> emulated = real.run(kernels::emulated_tiles());
+      require_close(real.run(*executor), widened(emulated), 1e-6);
+    }
+}
+
+TEST_CASE("tiles: denormals are zero, going in and coming out; infinity and NaN go through") {
+  for (const kernels::TileExecutor* executor : tile_executors()) {
+    INFO(executor->name);
+    Case c(1, 2, 1, 32, 0, true);
+    const float denormal = std::numeric_limits<float>::min() / 4;
+    std::fill(c.a.begin(), c.a.end(), bits_of(0));
+    std::fill(c.b.begin(), c.b.end(), bits_of(0));
+    const auto row = [&](std::size_t m) -> Bf16& { return c.a[(m < 16 ? m : 20 + m - 16) * 32]; };
+    row(0) = bits_of(denormal);  // times 2^100
+    row(1) = bits_of(1);         // times 2^100
+    row(2) = bits_of(INFINITY);
+    row(3) = bits_of(NAN);
+    row(20) = bits_of(std::ldexp(1.0f, -120));  // times 2^-120
+    for (std::size_t n = 0; n < 16; ++n) {
+      c.b[2 * n] = bits_of(std::ldexp(1.0f, 100));
+      c.b[kernels::kTileSize + 2 * n] = bits_of(std::ldexp(1.0f, -120));
+    }
+    const std::vector<float> found = c.run(*executor);
+    for (std::size_t n = 0; n < 32; ++n) {
+      REQUIRE(found[n] == 0);
+      REQUIRE(found[32 + n] == std::ldexp(1.0f, n < 16 ? 100 : -120));
+      REQUIRE(found[64 + n] == INFINITY);
+      REQUIRE(std::isnan(found[96 + n]));
+      REQUIRE(found[20 * 32 + n] == (n < 16 ? std::ldexp(1.0f, -20) : 0));
+    }
+  }
+}
+
+TEST_CASE("tiles: terms of a float, rounded to nearest even on every target, give it back when they are summed") {
+  for_each_target([](const kernels::Device& device) {
+    constexpr std::size_t kRows = 3, kColumns = 61, kPadded = 64;
+    Guarded<float> x(kRows * kColumns, 1);
+    fill_random(x.span(), 3, -1, 1);
+    for (std::size_t i = 0; i < x.span().size(); ++i) x[i] = std::ldexp(x[i], static_cast<int>(i % 200) - 100);
+    x[0] = 1 + std::ldexp(1.0f, -8);  // ties go to even
+    x[1] = 1 + 3 * std::ldexp(1.0f, -8);
+    x[2] = std::bit_cast<float>(0x7F7F7FFFu);  // the largest that does not become infinity
+    for (const std::size_t terms : {1u, 2u, 3u}) {
+      Guarded<Bf16> rows(terms * kRows * kPadded, 1, 99), columns(terms * kRows * kPadded, 3, 99);
+      const std::size_t plane = kRows * kPadded;
+      REQUIRE(kernels::split_rows(device.target, x.span().data(), kColumns, kRows, kColumns, kPadded,
+                                  {.to = rows.span().data(), .row = kPadded, .plane = plane, .terms = terms}));
+      for (std::size_t i = 0; i < kRows; ++i)
+        for (std::size_t j = 0; j < kPadded; ++j) {
+          const auto term = [&](std::size_t t) { return value_of(rows[t * plane + i * kPadded + j]); };
+          if (j >= kColumns) REQUIRE(term(terms - 1) == 0);
+          if (j >= kColumns) continue;
+          float rest = x[i * kColumns + j];
+          for (std::size_t t = 0; t < terms; ++t) {
+            REQUIRE(std::abs(rest - term(t)) <= std::ldexp(std::abs(rest), -8));
+            rest -= term(t);
+          }
+          if (terms == 3) REQUIRE(rest == 0);
+        }
+      REQUIRE(value_of(rows[0]) == 1);
+      REQUIRE(value_of(rows[1]) == 1 + std::ldexp(1.0f, -6));
+      REQUIRE(rows.intact());
+      // x as the transpose of [61, 3]
+      REQUIRE(kernels::split_transposed(device.target, x.span().data(), kRows, kRows, kColumns,
+                                        {.to = columns.span().data(), .row = kPadded, .plane = plane, .terms = terms}));
+      for (std::size_t t = 0; t < terms; ++t)
+        for (std::size_t at = 0; at < kRows * kColumns; ++at) {
+          const std::size_t row = at / kColumns, column = at % kColumns;  // of the split rows; at = p kRows + c
+          REQUIRE(columns[t * plane + at % kRows * kPadded + at / kRows] == rows[t * plane + row * kPadded + column]);
+        }
+      REQUIRE(columns.intact());
+    }
+    count_case(device.target);
+  });
+}
+
+TEST_CASE("tiles: a step of B holds pairs of rows, from rows and from columns, with zeros where there is none") {
+  for_each_target([](const kernels::Device& device) {
+    for (const std::size_t columns : {1u, 5u, 16u, 17u, 31u, 32u})
+      for (const std::size_t depth : {1u, 7u, 32u})
+        for (const bool transposed : {false, true}) {
+          const std::size_t terms = 1 + columns % 3, tiles = columns <= 16 ? 1 : 2;
+          Guarded<float> b(depth * columns, columns % 4);
+          fill_random(b.span(), 5);
+          kernels::StepRows rows{.rows = {}, .stride = transposed ? depth : 1};
+          const auto at = [&](std::size_t k, std::size_t n) { return transposed ? n * depth + k : k * columns + n; };
+          for (std::size_t k = 0; k < depth; ++k)
+            if (k != 3) rows.rows[k] = b.span().data() + at(k, 0);
+          Guarded<Bf16> step(terms * tiles * kernels::kTileSize, 0, 99);
+          REQUIRE(kernels::pack_step(device.target, rows, columns, terms, tiles, step.span().data()));
+          for (std::size_t k = 0; k < 32; ++k)
+            for (std::size_t n = 0; n < tiles * 16; ++n) {
+              float rest = n < columns && k < depth && k != 3 ? b[at(k, n)] : 0;
+              for (std::size_t t = 0; t < terms; ++t) {
+                const float term =
+                    value_of(step[(t * tiles + n / 16) * kernels::kTileSize + k / 2 * 32 + n % 16 * 2 + k % 2]);
+                REQUIRE(std::abs(rest - term) <= std::ldexp(std::abs(rest), -8));
+                rest -= term;
+              }
+            }
+          REQUIRE(step.intact());
+          count_case(device.target);
+        }
+  });
+}
+
+TEST_CASE("tiles: whatever bf16 cannot hold is found wherever it lies") {
+  for_each_target([](const kernels::Device& device) {
+    const float bad[] = {NAN,
+                         -NAN,
+                         INFINITY,
+                         -INFINITY,
+                         3.4e38f,
+                         -3.4e38f,
+                         std::bit_cast<float>(0x7F7F8000u),
+                         std::bit_cast<float>(0xFFFFFFFFu)};
+    for (const std::size_t size : {1u, 16u, 37u})
+      for (std::size_t at = 0; at < size; at += 5)
+        for (const float value : bad) {
+          Guarded<float> x(size, 1, 1.0f);
+          std::vector<Bf16> to(3 * 64 * 64);
+          x[at] = value;
+          const kernels::SplitTo s{.to = to.data(), .row = 64, .plane = 64 * 64, .terms = 3};
+          REQUIRE(!kernels::split_rows(device.target, x.span().data(), size, 1, size, 64, s));
+          REQUIRE(!kernels::split_transposed(device.target, x.span().data(), 1, 1, size, s));
+          REQUIRE(!kernels::split_transposed(device.target, x.span().data(), size, size, 1, s));
+          kernels::StepRows rows{};
+          rows.rows[31] = x.span().data();
+          if (size <= 32) REQUIRE(!kernels::pack_step(device.target, rows, size, 3, size <= 16 ? 1 : 2, to.data()));
+          count_case(device.target);
+        }
+  });
+}
