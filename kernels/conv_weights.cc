@@ -31,6 +31,19 @@ HWY_INLINE std::size_t WeightTileCount(std::size_t rows, bool narrow) {
   return (rows + most - 1) / most;
 }
 
+// From now on dy is what was packed.
+HWY_INLINE void ReadPacked(WeightTileArgs& t) {
+  t.dy = t.packed;
+  t.stride_dy = (t.columns <= hn::Lanes(kTag) ? 1 : kVectors) * hn::Lanes(kTag);
+  t.packed = nullptr;
+}
+
+// Whether the runs join every pixel of a block.
+HWY_INLINE bool JoinAll(const PixelRun* runs, std::size_t count, std::size_t pixels) {
+  for (std::size_t i = 0; i < count; ++i) pixels -= runs[i].count;
+  return pixels == 0;
+}
+
 // All tiles of one tap (of all taps, where the plan gathers) and one panel, over the pixels of one block.
 HWY_INLINE void WeightTilesOf(std::size_t rows, bool narrow, WeightRows kind, WeightTileArgs t, PixelRun* runs,
                               FetchAhead& ahead) {
@@ -43,6 +56,7 @@ HWY_INLINE void WeightTilesOf(std::size_t rows, bool narrow, WeightRows kind, We
     if (offsets != nullptr) t.offsets = offsets + begin;
     t.ahead = ahead.next();
     WeightTileFor(end - begin, narrow, kind)(t);
+    if (t.packed != nullptr) ReadPacked(t);
     for (std::size_t i = 0; i < t.run_count && offsets == nullptr; ++i) runs[i].x += end - begin;
   }
 }
@@ -54,6 +68,8 @@ void WeightsOfTask(const WeightsInputs& in, const WeightsTask& task, bool add, f
   const std::size_t visits =
       (task.panel_end - task.panel) * (task.tap_end - task.tap) * WeightTileCount(rows, outputs <= lanes);
   const WeightRows kind = in.plan.gather ? WeightRows::offsets : WeightRows::neighbours;
+  // The tap in the middle comes first: where it joins all pixels, its first tile packs dy in passing.
+  const std::size_t first = task.tap <= d.taps() / 2 ? d.taps() / 2 - task.tap : 0;
   PixelRun runs[WeightsPlan::kBlock];
   for (std::size_t begin = task.pixel; begin < task.pixel_end; begin += in.plan.block) {
     const std::size_t end = std::min(begin + in.plan.block, task.pixel_end);
@@ -70,22 +86,25 @@ void WeightsOfTask(const WeightsInputs& in, const WeightsTask& task, bool add, f
                        .stride_x = d.stride[2] * d.in_channels,
                        .dy = in.dy + begin * d.out_channels + column,
                        .stride_dy = d.out_channels,
+                       .packed = nullptr,
                        .add = add || begin != task.pixel,
                        .dweight = dweight + column,
                        .stride_out = d.out_channels,
                        .columns = columns,
                        .ahead = {}};
-      if (columns != width || (d.out_channels != width && in.plan.rows > 2 * MaxWeightRows(narrow))) {
-        PackB(t.dy, d.out_channels, false, end - begin, columns, width, packed);
-        t.dy = packed;
-        t.stride_dy = width;
-      }
+      if (columns != width || (d.out_channels != width && in.plan.rows > 2 * MaxWeightRows(narrow))) t.packed = packed;
       const float* x = in.x + group * inputs;
-      for (std::size_t tap = task.tap; tap < task.tap_end; ++tap) {
+      for (std::size_t i = 0, taps = task.tap_end - task.tap; i < taps; ++i) {
+        const std::size_t tap = task.tap + (i + first) % taps;
         const ConvDims::Axes at{tap / d.kernel[2] / d.kernel[1], tap / d.kernel[2] % d.kernel[1], tap % d.kernel[2]};
         t.run_count = FindRuns(d, x, at, begin, end, runs);
         t.dweight = dweight + tap * inputs * d.out_channels + column;
+        if (t.packed != nullptr && (columns != width || !JoinAll(runs, t.run_count, end - begin))) {
+          PackB(t.dy, d.out_channels, false, end - begin, columns, width, packed);
+          ReadPacked(t);
+        }
         WeightTilesOf(rows, narrow, kind, t, runs, ahead);
+        if (t.packed != nullptr) ReadPacked(t);
       }
     }
   }
@@ -115,6 +134,7 @@ void DepthwiseWeightsOfTask(const WeightsInputs& in, const WeightsTask& task, bo
                          .stride_x = d.stride[2] * width,
                          .dy = in.dy + from * d.out_channels + column,
                          .stride_dy = d.out_channels,
+                         .packed = nullptr,
                          .add = add || from != task.pixel,
                          .dweight = dweight + column,
                          .stride_out = d.out_channels,

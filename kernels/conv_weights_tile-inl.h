@@ -66,6 +66,7 @@ struct WeightTileArgs {
   std::size_t stride_x;           // from pixel to pixel
   const float* dy;                // of the first pixel of the block
   std::size_t stride_dy;
+  float* packed;  // where this tile leaves the rows of dy for the next ones; nullptr: nowhere
   bool add;
   float* dweight;
   std::size_t stride_out, columns;
@@ -91,10 +92,16 @@ void WeightTile(const WeightTileArgs& t) {
     ahead.fetch(lines);
     const float* x = run->x;
     const float* dy = t.dy + run->pixel * t.stride_dy;
+    float* packed = t.packed == nullptr ? nullptr : t.packed + run->pixel * NR * lanes;
     for (std::size_t left = run->count; left != 0; --left, x += t.stride_x, dy += t.stride_dy) {
       V vy[NR];
 #pragma GCC unroll 2
       for (std::size_t n = 0; n < NR; ++n) vy[n] = hn::LoadU(kTag, dy + n * lanes);
+      if (packed != nullptr) {
+#pragma GCC unroll 2
+        for (std::size_t n = 0; n < NR; ++n) hn::StoreU(vy[n], kTag, packed + n * lanes);
+        packed += NR * lanes;
+      }
 #pragma GCC unroll 32
       for (std::size_t m = 0; m < MR; ++m) {
         const float* from = x + (kKind == WeightRows::neighbours ? static_cast<std::ptrdiff_t>(m) : offsets[m]);

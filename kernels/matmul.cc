@@ -21,11 +21,12 @@ constexpr std::size_t kDotBlock = 4 * kDotRows;
 constexpr std::size_t kDotLeast = 16;    // vectors of k from which dot products pay
 constexpr std::size_t kShortDepth = 64;  // k up to which several panels are packed at once
 
-// The part of B that is packed after the depth that starts at `from`: below it, or in the panel to the right.
+// The part of B that is packed after the depth that starts at `from`: below it, or in the panel to the right. That
+// panel is one piece where B is transposed; each depth fetches its share.
 const float* NextOfB(const MatmulDims& dims, const MatmulPanel& p, const float* from, std::size_t k, std::size_t step,
                      std::size_t width) {
   const bool right = p.column + 2 * width <= dims.n;
-  if (dims.transpose_b) return dims.k <= step && right ? from + width * dims.k : nullptr;
+  if (dims.transpose_b) return right ? from - k + width * (dims.k + k) : nullptr;
   if (k + step < dims.k) return from + step * dims.n;
   return right ? from - k * dims.n + width : nullptr;
 }
