@@ -89,6 +89,7 @@ std::int32_t TapeState::parameter_leaf(const std::shared_ptr<Cell>& cell) {
   parameter_leaves.push_back(static_cast<std::int32_t>(leaves.size()));
   leaves.push_back({node, static_cast<std::int32_t>(parameters.size()), cell->value, cell->value.block().version()});
   parameters.push_back({.cell = cell, .gradient = {}});
+  gradient_block(cell->value);  // now, and it lies below what the step saves, not as an island amid what backward frees
   nodes.push_back({"parameter", {}, nullptr, nullptr, cell->value.shape(), cell->value.dtype(), 0, 0});
   return node;
 }
@@ -101,19 +102,21 @@ Tensor TapeState::new_gradient(std::int32_t node) {
   return Tensor(context->arena, target.shape, target.dtype);
 }
 
+Tensor TapeState::gradient_block(const Tensor& value) {
+  const auto found = std::ranges::find_if(gradient_blocks,
+                                          [&](const GradientBlock& entry) { return entry.values.same(value.block()); });
+  if (found != gradient_blocks.end()) return found->gradients;
+  const auto items = static_cast<std::int64_t>(value.block().bytes() / dtype_bytes(value.dtype()));
+  gradient_blocks.push_back({value.block(), Tensor(context->arena, Shape{items}, value.dtype())});
+  return gradient_blocks.back().gradients;
+}
+
 Tensor TapeState::parameter_gradient(const Tensor& value) {
-  const std::size_t item = dtype_bytes(value.dtype());
-  auto found = std::ranges::find_if(gradient_blocks,
-                                    [&](const GradientBlock& entry) { return entry.values.same(value.block()); });
-  if (found == gradient_blocks.end()) {
-    const auto items = static_cast<std::int64_t>(value.block().bytes() / item);
-    gradient_blocks.push_back({value.block(), Tensor(context->arena, Shape{items}, value.dtype())});
-    found = gradient_blocks.end() - 1;
-  }
-  Tensor gradient = found->gradients.view(static_cast<std::int64_t>(value.offset() / item), value.shape());
+  const Tensor block = gradient_block(value);
+  Tensor gradient = block.view(static_cast<std::int64_t>(value.offset() / dtype_bytes(value.dtype())), value.shape());
   // The gap up to the next parameter, which starts at a multiple of 64 bytes.
   const std::size_t end = gradient.offset() + gradient.bytes();
-  const std::size_t gap = std::min((end + 63) / 64 * 64, found->gradients.bytes()) - end;
+  const std::size_t gap = std::min((end + 63) / 64 * 64, block.bytes()) - end;
   std::memset(gradient.raw() + gradient.bytes(), 0, gap);
   return gradient;
 }

@@ -59,6 +59,7 @@ struct TapeState {
     return inputs[node.first_input + static_cast<std::size_t>(index)];
   }
   Tensor new_gradient(std::int32_t node);
+  Tensor gradient_block(const Tensor& value);  // beside the block of a parameter's value; made at its first use
   Tensor parameter_gradient(const Tensor& value);
   std::int32_t parameter_leaf(const std::shared_ptr<Cell>& cell);
   void* reserve(std::size_t bytes, std::size_t alignment);

@@ -90,6 +90,8 @@ TEST_CASE("heap: no call in a steady step of any benchmark model, loader include
       AdamW adamw{named.model.parameters(), {.clip_norm = 1}};
       require_steady(calls_per_step(context, named.model, sgd, named.input, large ? 5 : named.batch, large ? 5 : 12));
       require_steady(calls_per_step(context, named.model, adamw, named.input, large ? 3 : 33, large ? 5 : 12));
+      const Arena::Usage usage = context.memory();
+      REQUIRE(usage.mapped_bytes < usage.peak_bytes + usage.peak_bytes / 8 + (std::size_t{4} << 20));
     }
 }
 
