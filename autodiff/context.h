@@ -49,6 +49,7 @@ struct ContextOptions {
   std::function<void(std::string_view)> warn = nullptr;    // what a user should know; nothing: a line on stderr
   std::function<void(const TraceEvent&)> trace = nullptr;  // called for each op of a tape; free where not set
   std::vector<ReplicaAxis> replicas = {};                  // the axes of replicas on which this context is one
+  bool fuse = true;  // whether what belongs together is one pass; otherwise each part is an op of its own
 };
 
 namespace detail {

@@ -183,6 +183,11 @@ const kernels::Device& Var::device() const {
   return context_->device;
 }
 
+const ContextOptions& Var::options() const {
+  if (context_ == nullptr) throw ArgumentError("this Var holds nothing");
+  return context_->options;
+}
+
 Var Var::detach() const { return constant(value_); }
 
 Var Var::constant(Tensor value) const { return Var(std::move(value), context_, tape_, generation_, -1); }

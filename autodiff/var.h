@@ -19,6 +19,7 @@ class Var {
   DType dtype() const { return value_.dtype(); }
   double item() const { return value_.item(); }
   const kernels::Device& device() const;
+  const ContextOptions& options() const;  // of its context
 
   bool requires_grad() const { return node_ >= 0; }
   // The same value, cut off from the tape: no gradient flows through it. It stays usable with the tape's other values.

@@ -19,6 +19,8 @@ class LayerValue {
   virtual Var forward(const Var& x, Mode mode, const Tail& tail) = 0;
   virtual bool takes_activation() const = 0;
   virtual bool takes_residual() const = 0;
+  virtual bool leaves_bias() const = 0;
+  virtual bool drops_bias(Mode mode) const = 0;
   virtual Activation activation() const = 0;
   virtual Flow build(Builder& builder, const Flow& in) = 0;
   virtual void visit(std::string_view name, Visitor& visitor) = 0;
@@ -50,6 +52,8 @@ class AnyLayer {
   // See layer.h.
   bool takes_activation() const { return held().takes_activation(); }
   bool takes_residual() const { return held().takes_residual(); }
+  bool leaves_bias() const { return held().leaves_bias(); }
+  bool drops_bias(Mode mode) const { return held().drops_bias(mode); }
   Activation activation() const { return held().activation(); }
   Flow build(Builder& builder, const Flow& in) const { return held().build(builder, in); }
   // Visits the layer within under `name`; without a name, as itself.
@@ -80,6 +84,8 @@ class AnyLayer {
     Var forward(const Var& x, Mode mode, const Tail& tail) override { return apply(layer_, x, mode, tail); }
     bool takes_activation() const override { return tapestry::takes_activation(layer_); }
     bool takes_residual() const override { return tapestry::takes_residual(layer_); }
+    bool leaves_bias() const override { return tapestry::leaves_bias(layer_); }
+    bool drops_bias(Mode mode) const override { return tapestry::drops_bias(layer_, mode); }
     Activation activation() const override { return activation_of(layer_); }
     Flow build(Builder& builder, const Flow& in) override { return builder(layer_, in); }
     void visit(std::string_view name, Visitor& visitor) override { visitor(name, layer_); }

@@ -12,10 +12,12 @@ namespace tapestry {
 
 enum class Mode { train, eval };
 
-// What follows a layer and may be computed with it, in one pass: y = activation(residual + layer(x)).
+// What stands around a layer and may be computed with it, in one pass: y = activation(residual + layer(x)).
 struct Tail {
   Activation activation = Activation::none;
-  Var residual = {};  // of the shape of layer(x); nothing: none is added
+  Var residual = {};         // of the shape of layer(x); nothing: none is added
+  Var* left_bias = nullptr;  // where the layer puts its bias instead of adding it; only for what leaves_bias()
+  Var input_bias = {};       // what the layer before left like this; only for what drops_bias()
 };
 
 namespace detail {
@@ -70,6 +72,24 @@ bool takes_residual(const L& layer) {
     return false;
 }
 
+// Whether the layer ends with a bias [C] that it can leave to the layer behind it: only what says so does.
+template <Layer L>
+bool leaves_bias(const L& layer) {
+  if constexpr (requires { layer.leaves_bias(); })
+    return layer.leaves_bias();
+  else
+    return false;
+}
+
+// Whether the layer takes away again what is added to each channel of its input: only what says so does.
+template <Layer L>
+bool drops_bias(const L& layer, Mode mode) {
+  if constexpr (requires { layer.drops_bias(mode); })
+    return layer.drops_bias(mode);
+  else
+    return false;
+}
+
 // activation(residual + y), as ops of their own.
 Var finish(const Var& y, const Tail& tail);
 
@@ -78,12 +98,13 @@ template <Layer L>
 Var apply(L& layer, const Var& x, Mode mode, const Tail& tail) {
   const bool taken = (tail.activation == Activation::none || takes_activation(layer)) &&
                      (!tail.residual.value() || takes_residual(layer));
-  if constexpr (detail::CallableWithModeAndTail<L>) {
-    if (taken) return layer(x, mode, tail);
-  } else if constexpr (detail::CallableWithTail<L>) {
-    if (taken) return layer(x, tail);
-  }
-  return finish(apply(layer, x, mode), tail);
+  const Tail biases{.left_bias = tail.left_bias, .input_bias = tail.input_bias};
+  if constexpr (detail::CallableWithModeAndTail<L>)
+    return taken ? layer(x, mode, tail) : finish(layer(x, mode, biases), tail);
+  else if constexpr (detail::CallableWithTail<L>)
+    return taken ? layer(x, tail) : finish(layer(x, biases), tail);
+  else
+    return finish(apply(layer, x, mode), tail);
 }
 
 // The activation that a layer is, where the layer before it may compute it in its own pass.

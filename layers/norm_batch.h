@@ -51,6 +51,9 @@ class BatchNorm {
   Var operator()(const Var& x, Mode mode, const Tensor& mask, const Tail& tail = {}) const;
   bool takes_activation() const { return takes_tail(options); }
   bool takes_residual() const { return takes_tail(options); }
+  bool drops_bias(Mode mode) const {
+    return (mode == Mode::train || !options.track_running_stats) && own_channels(options) && options.axis.count() == 0;
+  }
 
  protected:
   BatchNorm(std::string_view name, int lowest, int highest, Options options)

@@ -38,7 +38,8 @@ Cost Residual::cost(const Shape&, const Shape& out) const {
 
 Var Residual::operator()(const Var& x, Mode mode, const Tail& tail) const {
   const Var shortcut = projection ? (*projection)(x, mode) : x;
-  if (body.takes_residual()) return body(x, mode, {.activation = tail.activation, .residual = shortcut});
+  if (body.takes_residual() && x.options().fuse)
+    return body(x, mode, {.activation = tail.activation, .residual = shortcut});
   const Var y = body(x, mode);
   require_equal(y.shape(), shortcut.shape(), projection.has_value(), options.where);
   return finish(Operand(shortcut, options.where.source) + Operand(y, options.where.source), tail);

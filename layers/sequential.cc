@@ -67,14 +67,18 @@ void Sequential::visit(Visitor& v) const {
 
 Var Sequential::operator()(const Var& x, Mode mode, const Tail& tail) const {
   if (layers_.empty()) throw ArgumentError("the model has no layers: nothing was added, or it was moved from");
-  Var y = x;
-  for (std::size_t i = 0; i < layers_.size(); ++i) {
-    const AnyLayer& layer = layers_[i];
-    if (i + 1 == layers_.size()) return layer(y, mode, tail);
-    const Activation next = layers_[i + 1].activation();
-    const bool fused = next != Activation::none && layer.takes_activation();
-    y = fused ? layer(y, mode, {.activation = next}) : layer(y, mode);
-    if (fused) ++i;
+  const bool fuse = x.options().fuse;
+  Var y = x, bias;
+  for (std::size_t i = 0; i < layers_.size();) {
+    const AnyLayer& layer = layers_[i++];
+    Tail own = i == layers_.size() ? tail : Tail{};
+    own.input_bias = std::exchange(bias, Var{});
+    if (i == layers_.size()) return layer(y, mode, own);
+    const AnyLayer& next = layers_[i];
+    if (fuse && layer.leaves_bias() && next.drops_bias(mode)) own.left_bias = &bias;
+    if (fuse && layer.takes_activation()) own.activation = next.activation();
+    if (own.activation != Activation::none) ++i;
+    y = layer(y, mode, own);
   }
   return finish(y, tail);
 }

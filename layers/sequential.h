@@ -35,8 +35,10 @@ class Sequential {
   void build(Context& context, const Shape& input, DType dtype = DType::float32) { build_from(context, input, dtype); }
   bool built() const { return built_; }
 
-  // The output of the last layer. A layer that can computes the Relu behind it in its own pass; names, numbers and
-  // values are those of the two. ArgumentError, from the first layer that needs it, before the model is built.
+  // The output of the last layer. A layer that can computes the Relu behind it in its own pass, and does not
+  // add a bias that the norm behind it takes away again, unless the context was told not to fuse; names, numbers and
+  // values are those of the layers by themselves. ArgumentError, from the first layer that needs it, before the model
+  // is built.
   Var operator()(const Var& x, Mode mode, const Tail& tail = {}) const;
   bool takes_activation() const { return !layers_.empty() && layers_.back().takes_activation(); }
   bool takes_residual() const { return !layers_.empty() && layers_.back().takes_residual(); }

@@ -126,7 +126,7 @@ Var convolve(Call call, bool same, const Var& x, const Var& weight, const Var& b
     detail::check_image_norm(call.op, *call.norm, x, y.shape(), call.where);
     return detail::conv_norm(call.op, dims, x, weight, bias, *call.norm, call.activation, y, call.where);
   }
-  dims.relu = call.activation == Activation::relu;
+  dims.relu = call.activation == Activation::relu && x.options().fuse;
   const Device& device = x.device();
   forward(device, dims, x.value(), weight.value(), bias.value(), y);
   const Var result =

@@ -8,6 +8,10 @@
 // statistics; where nothing counts, they are NaN. dtype: of y, float32 or float64; nothing: the widest of x, weight and
 // bias, where integers count as float32. replicas: whose statistics are averaged. ArgumentError for a mask, dtype or
 // epsilon outside these rules, ShapeError where shapes or axes do not fit.
+//
+// input_bias, of the size of the last axis: what is normalized is x + input_bias. Where each channel has the mean over
+// the elements of one replica taken away, without a mask, nothing is added: the gradient is exactly 0, and the running
+// mean alone sees the bias.
 #pragma once
 
 #include <optional>
@@ -74,6 +78,7 @@ struct GroupNormOptions {
   const ReplicaAxes* replicas = nullptr;
   Activation activation = Activation::none;
   Var residual = {};
+  Var input_bias = {};
   Location where = std::source_location::current();
 };
 
@@ -93,6 +98,7 @@ struct InstanceNormOptions {
   const ReplicaAxes* replicas = nullptr;
   Activation activation = Activation::none;
   Var residual = {};
+  Var input_bias = {};
   Location where = std::source_location::current();
 };
 
@@ -124,6 +130,7 @@ struct BatchNormOptions {
   const ReplicaAxes* replicas = nullptr;
   Activation activation = Activation::none;
   Var residual = {};
+  Var input_bias = {};
   Location where = std::source_location::current();
 };
 

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "autodiff/ops/elementwise.h"
 #include "autodiff/ops/norm.h"
 #include "autodiff/ops/norm_channels.h"
 #include "autodiff/ops/normalize.h"
@@ -53,6 +54,10 @@ void check_running(const BatchNormOptions& o, const Var& x, const Shape& feature
     fail<ArgumentError>(o.where, kOp, fmt::format("num_batches_tracked must be in [0, 2^53); it is {}", tracked(o, x)));
 }
 
+double element(const Tensor& tensor, std::size_t i) {
+  return tensor.dtype() == DType::float64 ? tensor.span<double>()[i] : static_cast<double>(tensor.span<float>()[i]);
+}
+
 // Statistics of channels: mean, biased variance and, in the third of three, elements over those that count.
 struct ChannelStats {
   ChannelStats(const Tensor& stats, std::int64_t elements)
@@ -70,7 +75,7 @@ struct ChannelStats {
     for (double& count : to) count *= replicas.count();
   }
 
-  double mean(std::size_t c) const { return values[c * stride]; }
+  double mean(std::size_t c) const { return values[c * stride] + (added ? element(added, c) : 0); }
   double variance(std::size_t c) const { return values[c * stride + 1]; }
   // The variance as it is averaged.
   double running(std::size_t c, const BatchNormOptions& o) const {
@@ -82,7 +87,8 @@ struct ChannelStats {
 
   std::span<const double> values;
   std::size_t stride;
-  Tensor counts;  // elements of each channel that count
+  Tensor counts;      // elements of each channel that count
+  Tensor added = {};  // a bias that the input lacked
 };
 
 // weight old + (1 - weight) now for each channel; nothing where one of the new values is not finite as the buffer holds
@@ -162,7 +168,10 @@ Var channel_batch_norm(const NormOperands& in, const Axes& features, const Batch
   const Var y = last.moves()
                     ? detail::finished(last.back(norm({}, false), o.where), o.dtype, o.residual, o.activation, o.where)
                     : detail::with_tail(flat.x, o, norm);
-  if (o.training) queue_running(o, y, {stats, static_cast<std::int64_t>(dims.positions)});
+  if (!o.training) return y;
+  ChannelStats found(stats, static_cast<std::int64_t>(dims.positions));
+  found.added = in.input_bias.value();
+  queue_running(o, y, found);
   return y;
 }
 
@@ -182,8 +191,16 @@ Var batch_norm(const Var& x, const Var& weight, const Var& bias, const BatchNorm
   detail::check_mask(kOp, o.mask, x.shape(), o.where);
   const detail::ReplicaMean replicas(x, o.training ? o.replicas : nullptr, kOp, o.where);
   check_running(o, x, features, replicas.count());
-  const NormOperands in(x, weight, bias, o.where);
-  if (!o.training || (!o.mask && !replicas)) return channel_batch_norm(in, axes, o);
+  const bool alone = !o.mask && !replicas;
+  const bool drops = detail::mean_drops(kOp, o.input_bias, x, axes, o.where) && o.training && alone;
+  if (o.input_bias.value() && !drops) {
+    BatchNormOptions rest = o;
+    rest.input_bias = {};
+    return batch_norm(Operand(x, o.where.source) + o.input_bias, weight, bias, rest);
+  }
+  NormOperands in(x, weight, bias, o.where);
+  in.input_bias = o.input_bias;
+  if (!o.training || alone) return channel_batch_norm(in, axes, o);
   const detail::Normalized result = detail::normalize(in.x, detail::spread(in.weight, x.shape(), axes, o.where),
                                                       detail::spread(in.bias, x.shape(), axes, o.where),
                                                       {.op = kOp,

@@ -1,5 +1,6 @@
 #include "autodiff/ops/norm_channels.h"
 
+#include "autodiff/ops/elementwise.h"
 #include "autodiff/ops/norm.h"
 #include "autodiff/ops/norm_groups.h"
 #include "autodiff/ops/normalize.h"
@@ -41,7 +42,7 @@ Var channel_norm(const char* op, const kernels::ChannelNormDims& dims, const Nor
                  Tensor stats, const Location& where) {
   const Var& x = in.x;
   const kernels::Device& device = x.device();
-  const NormInputs inputs(x, in.weight, in.bias, residual);
+  const NormInputs inputs(x, in.weight, in.bias, residual, in.input_bias);
   Tensor y = x.value().like();
   visit_floating(op, x.dtype(), [&]<class T>(T) {
     kernels::channel_norm_forward(device, dims, x.value().span<T>(), in.weight.value().span<T>(),
@@ -156,11 +157,19 @@ Var normalize_groups(const char* op, const Groups& groups, const Var& given, con
   detail::check_beside(op, "bias", bias, given, affine, o.where);
   detail::check_beside(op, "residual", o.residual, given, shape, o.where);
   detail::check_mask(op, o.mask, shape, o.where);
-  if (groups.whole_samples(shape.rank()) && !groups.per_position && !o.mask && o.replicas == nullptr)
-    return channel_groups(op, groups, {given, weight, bias, o.where}, o);
+  const bool whole = groups.whole_samples(shape.rank()) && !groups.per_position && !o.mask && o.replicas == nullptr;
+  const bool drops =
+      detail::mean_drops(op, o.input_bias, given, groups.features, o.where) && whole && groups.size(shape) == 1;
+  if (o.input_bias.value() && !drops) {
+    Options rest = o;
+    rest.input_bias = {};
+    return normalize_groups(op, groups, Operand(given, o.where.source) + o.input_bias, weight, bias, rest);
+  }
+  NormOperands in(given, weight, bias, o.where);
+  in.input_bias = o.input_bias;
+  if (whole) return channel_groups(op, groups, in, o);
   const GroupView view(op, groups, shape, o.where);
   const detail::ReplicaMean replicas(given, o.replicas, op, o.where);
-  const NormOperands in(given, weight, bias, o.where);
   const FeaturesLast last(shape, groups.features);
   const Var x = last(in.x, o.where);
   NormOperands viewed = in;

@@ -1,0 +1,153 @@
+// What Sequential and Residual compute in one pass gives what its parts give one after the other, and a context that is
+// told not to fuse records each part.
+#include <algorithm>
+#include <cmath>
+
+#include "autodiff/tape.h"
+#include "layers/activation.h"
+#include "layers/conv.h"
+#include "layers/linear.h"
+#include "layers/norm.h"
+#include "layers/norm_batch.h"
+#include "layers/norm_group.h"
+#include "layers/norm_instance.h"
+#include "layers/reshape.h"
+#include "layers/residual.h"
+#include "layers/sequential.h"
+#include "layers/weight_norm.h"
+#include "tests/catch.h"
+
+using namespace tapestry;
+
+namespace {
+
+using Names = std::vector<std::string>;
+
+struct Outcome {
+  Names ops;                    // of the forward pass, as they were recorded
+  std::vector<double> numbers;  // y, dx, the gradients of the parameters, and the buffers after the step
+  std::vector<double> bias;     // the gradient of the first parameter named bias
+};
+
+void append(std::vector<double>& to, const Tensor& from) {
+  if (from.dtype() == DType::int64) return;
+  visit_floating("append", from.dtype(), [&]<class T>(T) {
+    for (T value : from.span<T>()) to.push_back(static_cast<double>(value));
+  });
+}
+
+Outcome run(Sequential model, const Shape& input, Mode mode, DType dtype, bool fuse) {
+  Outcome out;
+  Context context{{.threads = 1,
+                   .seed = 5,
+                   .trace =
+                       [&](const TraceEvent& event) {
+                         if (!event.backward) out.ops.emplace_back(event.op);
+                       },
+                   .fuse = fuse}};
+  model.build(context, input, dtype);
+  Tape tape{context};
+  const Var x = tape.variable(context.uniform(input.prepend(5), -1, 1, 1, dtype));
+  const Var y = model(x, mode);
+  append(out.numbers, y.value());
+  const Gradients gradients = tape.backward(y, context.uniform(y.shape(), -1, 1, 2, dtype));
+  append(out.numbers, gradients[x]);
+  for (const ParameterGradient& entry : gradients.parameters()) {
+    append(out.numbers, entry.gradient);
+    if (out.bias.empty() && entry.cell->name.ends_with("bias")) append(out.bias, entry.gradient);
+  }
+  tape.commit();
+  for (const StateEntry& entry : model.state())
+    if (entry.is_buffer) append(out.numbers, entry.cell->value);
+  return out;
+}
+
+void require_close(const std::vector<double>& a, const std::vector<double>& b, double tolerance) {
+  REQUIRE(a.size() == b.size());
+  double largest = 0;
+  for (double value : b) largest = std::max(largest, std::abs(value));
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    INFO("number " << i << ": " << a[i] << " and " << b[i]);
+    REQUIRE(std::abs(a[i] - b[i]) <= tolerance * largest);
+  }
+}
+
+struct Pattern {
+  Sequential model;
+  Names fused, parts;
+  Mode mode = Mode::train;
+};
+
+void check(const Pattern& p, const Shape& input = {6, 6, 4}) {
+  for (DType dtype : {DType::float64, DType::float32}) {
+    const Outcome fused = run(p.model, input, p.mode, dtype, true);
+    const Outcome parts = run(p.model, input, p.mode, dtype, false);
+    REQUIRE(fused.ops == p.fused);
+    REQUIRE(parts.ops == p.parts);
+    require_close(fused.numbers, parts.numbers, dtype == DType::float64 ? 1e-13 : 3e-6);
+  }
+}
+
+const Initializer kWide = Uniform{-2, 2};
+const BatchNorm2d kBatchNorm{{.momentum = 0.5, .weight_init = kWide, .bias_init = kWide}};
+const GroupNorm kGroupNorm{{.num_groups = 2, .weight_init = kWide, .bias_init = kWide}};
+const LayerNorm kLayerNorm{{.weight_init = kWide, .bias_init = kWide}};
+const InstanceNorm2d kInstanceNorm{{.weight_init = kWide, .bias_init = kWide}};
+const Conv2d kBare{{.out = 4, .kernel = 3, .padding = 1, .bias = false}};
+const Conv2d kConv{{.out = 4, .kernel = 3, .padding = 1, .bias_init = kWide}};
+
+}  // namespace
+
+TEST_CASE("Fusion: a convolution with its activation") {
+  check({kConv >> Relu{}, {"conv2d"}, {"conv2d", "relu"}});
+  const Conv2d own{{.out = 4, .kernel = 3, .activation = Activation::relu}};
+  check({own >> Flatten{}, {"conv2d", "reshape"}, {"conv2d", "relu", "reshape"}});
+  check({kConv >> Gelu{}, {"conv2d", "gelu"}, {"conv2d", "gelu"}});
+}
+
+TEST_CASE("Fusion: a norm with its activation, and with the sum behind it") {
+  check({kBare >> kBatchNorm >> Relu{}, {"conv2d", "batch_norm"}, {"conv2d", "batch_norm", "relu"}});
+  check({kBare >> kGroupNorm >> Relu{}, {"conv2d", "group_norm"}, {"conv2d", "group_norm", "relu"}});
+  check({kBare >> kLayerNorm >> Relu{}, {"conv2d", "layer_norm"}, {"conv2d", "layer_norm", "relu"}});
+  check({Sequential{} >> Residual{kBare >> kBatchNorm} >> Relu{},
+         {"conv2d", "batch_norm"},
+         {"conv2d", "batch_norm", "add", "relu"}});
+  check({Sequential{} >> Residual{kBare >> kGroupNorm} >> Relu{},
+         {"conv2d", "group_norm"},
+         {"conv2d", "group_norm", "add", "relu"}});
+}
+
+TEST_CASE("Fusion: a bias that a norm takes away is not added, has the gradient 0, and moves the running mean") {
+  const auto dead = [](const Sequential& model, const Names& ops, const Shape& input = {6, 6, 4}) {
+    check({model, ops, ops}, input);
+    for (DType dtype : {DType::float64, DType::float32})
+      for (double value : run(model, input, Mode::train, dtype, true).bias) REQUIRE(value == 0);
+  };
+  dead(kConv >> kBatchNorm, {"conv2d", "batch_norm"});
+  dead(kConv >> kBatchNorm >> kConv >> kBatchNorm, {"conv2d", "batch_norm", "conv2d", "batch_norm"});
+  dead(kConv >> kInstanceNorm >> Flatten{}, {"conv2d", "instance_norm", "reshape"});
+  dead(kConv >> GroupNorm{4}, {"conv2d", "group_norm"});
+  dead(kConv >> GroupNorm{{.group_size = 1}}, {"conv2d", "group_norm"});
+  dead(ConvTranspose2d{{.out = 3, .kernel = 2, .bias_init = kWide}} >> kBatchNorm, {"conv_transpose2d", "batch_norm"});
+  dead(Linear{{.out = 5, .bias_init = kWide}} >> BatchNorm1d{}, {"linear", "batch_norm"}, {7});
+  dead(WeightNorm{kConv} >> kBatchNorm, {"reshape", "weight_norm", "conv2d", "batch_norm"});
+  check({Sequential{} >> Residual{kConv >> kBatchNorm}, {"conv2d", "batch_norm"}, {"conv2d", "batch_norm", "add"}});
+}
+
+TEST_CASE("Fusion: a bias that matters is added") {
+  const auto moves = [](const Sequential& model, Mode mode = Mode::train) {
+    const Outcome out = run(model, {6, 6, 4}, mode, DType::float64, true);
+    return std::ranges::any_of(out.bias, [](double value) { return std::abs(value) > 1e-6; });
+  };
+  const auto alive = [&](const Sequential& model, const Names& ops, Mode mode = Mode::train) {
+    check({model, ops, ops, mode});
+    REQUIRE(moves(model, mode));
+  };
+  alive(kConv >> kGroupNorm, {"conv2d", "group_norm"});
+  alive(kConv >> kLayerNorm, {"conv2d", "layer_norm"});
+  alive(kConv >> kBatchNorm, {"conv2d", "batch_norm"}, Mode::eval);
+  alive(kConv >> Silu{} >> kBatchNorm, {"conv2d", "silu", "batch_norm"});
+  alive(kConv >> BatchNorm2d{{.feature_axes = {1}}}, {"conv2d", "permute", "batch_norm", "permute"});
+  const Conv2d own{{.out = 4, .kernel = 3, .activation = Activation::relu}};
+  REQUIRE(moves(own >> kBatchNorm));
+}
