@@ -201,16 +201,6 @@ void correlate(const Device& device, const Correlation& c, const float* x, const
   });
 }
 
-// The same convolution with all pixels in one row, where each is computed from itself alone.
-ConvDims flat(ConvDims d) {
-  const bool pointwise =
-      d.taps() == 1 && d.stride == ConvDims::Axes{1, 1, 1} && d.in == d.out && d.pad == ConvDims::Axes{};
-  if (!pointwise) return d;
-  d.in = d.out = {1, 1, d.batch * d.in[0] * d.in[1] * d.in[2]};
-  d.batch = 1;
-  return d;
-}
-
 }  // namespace
 
 namespace fma {

@@ -40,6 +40,15 @@ std::size_t CorrelationAxis::pairs_inside() const {
   return pairs;
 }
 
+ConvDims flat(ConvDims d) {
+  const bool pointwise =
+      d.taps() == 1 && d.stride == ConvDims::Axes{1, 1, 1} && d.in == d.out && d.pad == ConvDims::Axes{};
+  if (!pointwise) return d;
+  d.in = d.out = {1, 1, d.batch * d.in[0] * d.in[1] * d.in[2]};
+  d.batch = 1;
+  return d;
+}
+
 Correlation forward_correlation(const ConvDims& d) {
   Correlation c{
       .groups = d.groups, .channels = d.in_channels / d.groups, .columns = d.out_channels / d.groups, .relu = d.relu};

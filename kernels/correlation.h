@@ -49,6 +49,9 @@ struct Correlation {
   std::size_t outputs() const { return axes[0].out * axes[1].out * axes[2].out * axes[3].out; }
 };
 
+// The same convolution with all pixels in one row, where each is computed from itself alone.
+ConvDims flat(ConvDims);
+
 Correlation forward_correlation(const ConvDims&);
 // The outputs phase + i stride of each axis, phase < stride.
 Correlation backward_correlation(const ConvDims&, const ConvDims::Axes& phase);

@@ -21,8 +21,8 @@ std::size_t terms_at(Precision precision) {
 MatrixUnit tile_unit(const TileExecutor& executor, Precision precision, std::size_t least_products) {
   return {.name = executor.name,
           .matmul = tiles::matmul,
-          .conv_forward = fma::conv_forward,
-          .conv_backward_data = fma::conv_backward_data,
+          .conv_forward = tiles::conv_forward,
+          .conv_backward_data = tiles::conv_backward_data,
           .conv_backward_weights = fma::conv_backward_weights,
           .executor = &executor,
           .terms = terms_at(precision),

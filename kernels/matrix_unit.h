@@ -47,6 +47,10 @@ void conv_backward_weights(const Device&, const ConvDims&, const float* x, const
 // Tiles of bf16, of which a float is a sum; what they do not serve goes on to `fma`, so does what is not finite.
 namespace tiles {
 void matmul(const Device&, const MatmulDims&, const float* a, const float* b, const float* bias, float* c);
+void conv_forward(const Device&, const ConvDims&, const float* x, const float* weight, const float* bias, float* y,
+                  const ImageSteps&);
+void conv_backward_data(const Device&, const ConvDims&, const float* weight, const float* dy, float* dx,
+                        const ImageSteps&);
 }  // namespace tiles
 
 }  // namespace tapestry::kernels

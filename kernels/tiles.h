@@ -33,7 +33,8 @@ struct TileExecutor {
   const char* name;
   void (*begin)();  // on a thread, before its products
   void (*product)(const TileProduct&);
-  void (*end)();  // after them
+  void (*end)();              // after them
+  std::size_t least_columns;  // of B from which it is faster than multiply-adds of floats
 };
 
 const TileExecutor& emulated_tiles();     // plain loops, on any machine: what the others are held against

@@ -93,7 +93,8 @@ void product(const TileProduct& p) {
 }  // namespace
 
 const TileExecutor* amx_tiles() {
-  static constexpr TileExecutor kTiles{.name = "amx", .begin = configure, .product = product, .end = release};
+  static constexpr TileExecutor kTiles{
+      .name = "amx", .begin = configure, .product = product, .end = release, .least_columns = 8};
   return amx_state().permitted && amx_state().bf16 ? &kTiles : nullptr;
 }
 #else

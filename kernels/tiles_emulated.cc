@@ -44,7 +44,8 @@ void nothing() {}
 }  // namespace
 
 const TileExecutor& emulated_tiles() {
-  static constexpr TileExecutor kEmulated{.name = "emulated", .begin = nothing, .product = product, .end = nothing};
+  static constexpr TileExecutor kEmulated{
+      .name = "emulated", .begin = nothing, .product = product, .end = nothing, .least_columns = 0};
   return kEmulated;
 }
 

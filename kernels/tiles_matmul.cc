@@ -100,7 +100,8 @@ void multiply(const Device& device, const MatmulDims& d, const Plan& plan, const
 bool serves(const Device& device, const MatmulDims& d) {
   if (d.k == 0) return false;
   const std::size_t least = device.unit->least_products;
-  return least == 0 || (d.m >= kTileRows && d.n >= kTileColumns && d.k >= kTileDepth && d.m * d.n * d.k >= least);
+  return least == 0 || (d.m >= kTileRows && d.n >= device.unit->executor->least_columns && d.k >= kTileDepth &&
+                        d.m * d.n * d.k >= least);
 }
 
 void matmul(const Device& device, const MatmulDims& d, const float* a, const float* b, const float* bias, float* c) {
