@@ -82,6 +82,9 @@ void add_options(CLI::App& app, Options& o) {
     app.add_option("--log-interval", o.log_interval, "Steps between two lines of the history; 0: only epochs")
         ->check(integer_from(0, kMany))
         ->capture_default_str();
+    app.add_flag_callback(
+        "--profile", [&o] { o.profiler = std::make_shared<train::Profiler>(); },
+        "Where the time of some steps goes: profile.txt, trace.json.gz and roofline.svg in the folder --out");
   } else {
     app.add_option("--out", o.out, "Folder for the plot")->capture_default_str();
   }
@@ -109,7 +112,8 @@ train::FitResult fit(Context& context, Sequential& model, Optimizer optimizer, c
                      .out = options.out,
                      .weights = options.save_model,
                      .log_every = options.log_interval,
-                     .progress = !options.quiet});
+                     .progress = !options.quiet,
+                     .profile = {.profiler = options.profiler.get()}});
 }
 
 train::FitResult fit(Context& context, Sequential& model, const data::Split& data, const Options& o) {
@@ -130,6 +134,17 @@ train::FitResult fit(Context& context, Sequential& model, const data::Split& dat
       AdamW{parameters,
             {.lr = o.lr, .betas = {o.momentum, 0.999}, .weight_decay = o.weight_decay, .clip_norm = o.clip_norm}},
       data, o);
+}
+
+// To `to`, where a JSON object is not what shall stand on stdout.
+void report_profile(const Context& context, const Options& options, std::FILE* to) {
+  const train::Profile profile = options.profiler->profile();
+  const train::Peaks& peaks = train::measure_peaks(context, train::find_machine());
+  const train::ProfileRun run{
+      .model = options.out, .batch_size = options.batch_size, .precision = options.precision, .unit = peaks.unit};
+  const train::ProfileFiles files = train::save_profile(options.out, profile, peaks, run);
+  fmt::print(to, "{}\nprofile {}\ntrace {}\nroofline {}\n\n", train::profile_table(profile, peaks, run), files.table,
+             files.trace, files.roofline);
 }
 
 void print_table(const data::Dataset& test, const train::EpochReport& last) {
@@ -155,8 +170,10 @@ int run(int argc, char** argv, const std::string& description, Options defaults,
 }
 
 Context make_context(const Options& options) {
-  return Context{
-      {.threads = options.threads, .precision = tools::precision_of(options.precision), .seed = options.seed}};
+  ContextOptions made{
+      .threads = options.threads, .precision = tools::precision_of(options.precision), .seed = options.seed};
+  if (options.profiler) made.trace = options.profiler->sink();
+  return Context{std::move(made)};
 }
 
 data::Split load(const Options& options) {
@@ -186,6 +203,7 @@ data::Split shorten(data::Split split, const Options& options) {
 
 int train(Context& context, Sequential& model, const data::Split& data, const Options& given) {
   Options options = given;
+  if (options.profiler && options.out.empty()) throw ArgumentError("--profile needs a folder, --out");
   if (options.dry_run) options.epochs = 1;
   if (!options.quiet)
     std::fputs(fmt::format("{}\n\n{} threads, {}, {} training images\n", model.summary(), context.threads(),
@@ -198,6 +216,7 @@ int train(Context& context, Sequential& model, const data::Split& data, const Op
                                     result.steps, result.weights),
                         128 + result.signal);
 
+  if (options.profiler) report_profile(context, options, options.json ? stderr : stdout);
   const train::EpochReport& last = result.epochs.back();
   if (options.json) {
     fmt::print(

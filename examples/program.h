@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -26,6 +27,7 @@ struct Options {
   std::int64_t log_interval = 100;
   std::int64_t validate = 0;  // that many training images are held out and take the place of the test images
   bool dry_run = false, json = false, quiet = false;
+  std::shared_ptr<tapestry::train::Profiler> profiler = nullptr;  // where the steps of training shall be profiled
 };
 
 // Parses the command line on top of `defaults` and calls body. Returns the program's exit code: 0 good, 2 usage, 3 bad

@@ -1,5 +1,10 @@
 #include "kernels/peak.h"
 
+#include <algorithm>
+
+#include "kernels/matrix_unit.h"
+#include "kernels/tiles.h"
+
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/peak.cc"
 #include "kernels/highway.h"
@@ -83,6 +88,35 @@ HWY_EXPORT(ReadRounds);
 HWY_EXPORT(WriteRounds);
 HWY_EXPORT(CopyRounds);
 }  // namespace
+
+const char* unit_name(const Device& device) { return device.unit->name; }
+
+double tile_rounds(const Device& device, std::size_t rounds) {
+  if (device.unit->executor == nullptr) return 0;
+  constexpr std::size_t kSteps = 2, kRow = kSteps * kTileDepth, kPlane = kBlockRows * kRow;
+  constexpr std::ptrdiff_t kStarts[kSteps] = {0, kTileDepth};
+  constexpr Bf16 kOne = 0x3F80;
+  const std::size_t terms = device.unit->terms, size_a = terms * kPlane, size_b = kSteps * terms * 2 * kTileSize;
+  const auto threads = static_cast<std::size_t>(device.pool.threads());
+  device.pool.run(threads, [&](std::size_t) {
+    const Block operands = device.arena.allocate((size_a + size_b) * sizeof(Bf16));
+    const Block sums = device.arena.allocate(kBlockRows * kBlockColumns * sizeof(float));
+    Bf16* a = reinterpret_cast<Bf16*>(operands.data());
+    std::fill_n(a, size_a + size_b, kOne);
+    const TileProduct product{.a = {a, a + kTileRows * kRow},
+                              .row = kRow,
+                              .plane = kPlane,
+                              .steps = kStarts,
+                              .count = kSteps,
+                              .b = a + size_a,
+                              .terms = terms,
+                              .tiles = 2,
+                              .c = reinterpret_cast<float*>(sums.data())};
+    const TileUse use(*device.unit->executor);
+    for (std::size_t round = 0; round < rounds; ++round) use(product);
+  });
+  return 2.0 * static_cast<double>(threads * rounds * kBlockRows * kBlockColumns * kRow);
+}
 
 void iterate_affine(const Device& device, std::size_t rounds, float a, float b, std::span<float> y) {
   constexpr std::size_t kGrain = 192;

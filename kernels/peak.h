@@ -8,6 +8,13 @@
 
 namespace tapestry::kernels {
 
+// What multiplies: "fma", or a matrix unit.
+const char* unit_name(const Device&);
+
+// Multiplies blocks that stay in L1 on the device's unit of tiles, `rounds` times on each thread. Returns the
+// operations of these products in floats, two a multiply-add; 0 where there is no such unit.
+double tile_rounds(const Device&, std::size_t rounds);
+
 // y = a y + b, `rounds` times over: two operations a round and element, in registers. Runs at the peak of the CPU where
 // y has a multiple of 192 elements for each thread.
 void iterate_affine(const Device&, std::size_t rounds, float a, float b, std::span<float> y);

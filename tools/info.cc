@@ -101,6 +101,9 @@ void print_text(const Facts& facts) {
   if (facts.peaks == nullptr) return;
   line("fp32 peak", fmt::format("{:.1f} GFLOP/s on one thread, {:.1f} on {}", facts.peaks->thread_flops / 1e9,
                                 facts.peaks->flops / 1e9, facts.peaks->threads));
+  if (facts.peaks->unit_flops > 0)
+    line("products", fmt::format("{:.1f} GFLOP/s by {} on {}", facts.peaks->unit_flops / 1e9, facts.peaks->unit,
+                                 facts.peaks->threads));
   for (const train::Bandwidth& level : facts.peaks->levels)
     line(level.level.c_str(), fmt::format("{:.1f} GB/s read, {:.1f} written, {:.1f} copied", level.read / 1e9,
                                           level.write / 1e9, level.copy / 1e9));

@@ -13,7 +13,6 @@
 #include "autodiff/tape.h"
 #include "data/dataset.h"
 #include "kernels/error.h"
-#include "kernels/matrix_unit.h"
 #include "layers/models.h"
 #include "optim/sgd.h"
 #include "tools/command_line.h"
@@ -106,11 +105,14 @@ train::Peaks find_peaks(const Context& context, const std::string& path) {
     return peaks;
   }
   train::Peaks peaks = train::load_peaks(path);
-  if (peaks.cpu != machine.cpu || peaks.target != target_name(context.target()) || peaks.threads != context.threads())
-    throw ArgumentError(fmt::format(
-        "{}: these peaks are of {} threads of {} on '{}', this run has {} threads of {} on "
-        "'{}'; remove the file to measure again",
-        path, peaks.threads, peaks.target, peaks.cpu, context.threads(), target_name(context.target()), machine.cpu));
+  const std::string_view precision = train::precision_name(context.options().precision);
+  if (peaks.cpu != machine.cpu || peaks.target != target_name(context.target()) || peaks.threads != context.threads() ||
+      peaks.precision != precision)
+    throw ArgumentError(
+        fmt::format("{}: these peaks are of {} threads of {} at {} on '{}', this run has {} threads of {} at {} on "
+                    "'{}'; remove the file to measure again",
+                    path, peaks.threads, peaks.target, peaks.precision, peaks.cpu, context.threads(),
+                    target_name(context.target()), precision, machine.cpu));
   return peaks;
 }
 
@@ -182,10 +184,8 @@ int profile(const ProfileOptions& options) {
   const std::vector<double> parts = shares(before, context.device().pool.chunks_by_thread());
 
   const train::Profile profile = profiler.profile();
-  const train::ProfileRun run{.model = work.name,
-                              .batch_size = work.batch,
-                              .precision = options.precision,
-                              .unit = context.device().unit->name};
+  const train::ProfileRun run{
+      .model = work.name, .batch_size = work.batch, .precision = options.precision, .unit = peaks.unit};
   const auto print = options.json ? train::profile_json : train::profile_table;
   fmt::print("{}", print(profile, peaks, run));
   print_shares(parts, options.json);

@@ -12,6 +12,7 @@
 #include "autodiff/text.h"
 #include "kernels/error.h"
 #include "train/history.h"
+#include "train/profile.h"
 #include "train/progress.h"
 #include "train/signals.h"
 
@@ -79,6 +80,9 @@ class Loop {
     if (o.test_batch_size < 1) refuse(fmt::format("test_batch_size must be 1 or more, got {}", o.test_batch_size));
     if (!(o.label_smoothing >= 0 && o.label_smoothing <= 1))
       refuse(fmt::format("label_smoothing must be from 0 to 1, got {}", o.label_smoothing));
+    if (o.profile.skip < 0 || o.profile.steps < 0)
+      refuse(
+          fmt::format("profile: skip and steps must not be negative, got {} and {}", o.profile.skip, o.profile.steps));
     if (o.log_every < 0) refuse(fmt::format("log_every must not be negative, got {}", o.log_every));
     if (train_.size() == 0) refuse("there is no example to train on");
     if (test_.size() == 0) refuse("there is no example to test on");
@@ -111,8 +115,12 @@ class Loop {
     totals_ = {};
     epoch_start_ = Clock::now();
     std::int64_t step = 0;
-    for (const data::Batch& batch : batches) {
-      train_step(epoch, batch);
+    for (auto batch = batches.begin(); batch != std::default_sentinel;) {
+      Profiler* const profiler = profiler_of_step();
+      if (profiler != nullptr) profiler->begin_step();
+      train_step(epoch, *batch, profiler);
+      in_section(profiler, "loader", [&] { ++batch; });
+      if (profiler != nullptr) profiler->end_step();
       ++step;
       const double seconds = train_seconds_ + seconds_since(epoch_start_);
       const double rate = seconds > 0 ? static_cast<double>(images_ + totals_.images) / seconds : 0;
@@ -123,11 +131,23 @@ class Loop {
     }
   }
 
+  Profiler* profiler_of_step() const {
+    const ProfiledSteps& profile = options_.profile;
+    const bool wanted = result_.steps >= profile.skip && result_.steps - profile.skip < profile.steps;
+    return wanted ? profile.profiler : nullptr;
+  }
+
+  template <class Work>
+  static void in_section(Profiler* profiler, const char* name, const Work& work) {
+    if (profiler == nullptr) return work();
+    profiler->section(name, work);
+  }
+
   // One step; on a number that is not finite, the search for the op where it arose.
-  void train_step(int epoch, const data::Batch& batch) {
+  void train_step(int epoch, const data::Batch& batch, Profiler* profiler) {
     if (options_.schedule) learner_.set_lr(options_.schedule(result_.steps));
     try {
-      update(batch);
+      update(batch, profiler);
     } catch (const NumericError& error) {
       fail_step(epoch, batch, error);
     }
@@ -147,7 +167,7 @@ class Loop {
     return cross_entropy(y, batch.labels, {.label_smoothing = options_.label_smoothing, .where = options_.where});
   }
 
-  void update(const data::Batch& batch) {
+  void update(const data::Batch& batch, Profiler* profiler) {
     const std::int64_t images = batch.images.shape()[0];
     Tensor logits;
     {
@@ -155,7 +175,7 @@ class Loop {
       const Var loss = loss_of(tape, batch, logits);
       last_loss_ = loss.item();
       Gradients gradients = tape.backward(loss);
-      learner_.step(gradients);
+      in_section(profiler, "optimizer", [&] { learner_.step(gradients); });
     }
     std::int64_t right = 0;
     const auto labels = batch.labels.span<std::int64_t>();

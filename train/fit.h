@@ -27,6 +27,14 @@ struct EpochReport {
   double seconds = 0;            // since the start
 };
 
+class Profiler;
+
+// Which steps of a run are profiled.
+struct ProfiledSteps {
+  Profiler* profiler = nullptr;       // whose sink is the context's trace; nothing: none are, which costs nothing
+  std::int64_t skip = 3, steps = 20;  // the first ones fill caches and the arena
+};
+
 struct FitOptions {
   int epochs = 10;
   std::int64_t batch_size = 128;
@@ -40,6 +48,7 @@ struct FitOptions {
   bool progress = true;         // on stderr
   bool signals = true;          // SIGINT and SIGTERM end the run after the step; see SignalGuard
   std::function<void(const EpochReport&)> on_epoch = nullptr;
+  ProfiledSteps profile = {};
   Location where = std::source_location::current();
 };
 

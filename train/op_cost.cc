@@ -71,6 +71,8 @@ OpCosts op_costs(const TraceEvent& event) {
     costs.forward.flops = product + (event.inputs.size() > 2 ? written : 0);
     const int passes = (event.inputs[0].wants_gradient ? 1 : 0) + (event.inputs[1].wants_gradient ? 1 : 0);
     costs.backward.flops = passes * product + bias;
+    costs.forward.products = product;
+    costs.backward.products = passes * product;
   } else if (op.find("norm") != op.npos) {
     // Mean, variance and scale, then weight and bias; backward two sums, x again, and the three terms of dx.
     const double affine = static_cast<double>(event.inputs.size()) - 1;

@@ -10,7 +10,8 @@ namespace tapestry::train {
 // read once, each result is written once.
 struct OpCost {
   double flops = 0, bytes = 0;
-  double written = 0;  // of the bytes; the others are read
+  double written = 0;   // of the bytes; the others are read
+  double products = 0;  // of the operations, those of products and convolutions, which a matrix unit may take
 };
 
 struct OpCosts {

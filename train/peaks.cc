@@ -64,10 +64,23 @@ Bandwidth measure_level(const Context& context, std::string level, double capaci
   return found;
 }
 
+// FLOP/s of products whose operands stay in L1, each counted once however many terms it has.
+double unit_peak(const Context& context) {
+  constexpr std::size_t kRounds = 1000;
+  double flops = 0;
+  const double seconds = shortest(40, [&] { flops = kernels::tile_rounds(context.device(), kRounds); });
+  return flops / seconds;
+}
+
 Peaks measure(const Context& given, const Machine& machine) {
-  const Context context{{.threads = given.threads(), .target = given.target()}};  // its memory goes when this returns
+  const Context context{{.threads = given.threads(),
+                         .precision = given.options().precision,
+                         .target = given.target()}};  // its memory goes when this returns
   Peaks peaks{.cpu = machine.cpu, .target = std::string(target_name(context.target())), .threads = context.threads()};
   peaks.flops = fma_peak(context);
+  peaks.precision = precision_name(context.options().precision);
+  peaks.unit = kernels::unit_name(context.device());
+  peaks.unit_flops = unit_peak(context);
   const Context alone{{.threads = 1, .target = context.target()}};
   peaks.thread_flops = context.threads() == 1 ? peaks.flops : fma_peak(alone);
   std::size_t below = 0;  // bytes of the level before, for one thread
@@ -96,6 +109,10 @@ const Bandwidth& Peaks::level_for(double bytes) const {
 
 double Peaks::roof(double intensity, const Bandwidth& level) const { return std::min(flops, intensity * level.best()); }
 
+std::string_view precision_name(Precision precision) {
+  return precision == Precision::highest ? "highest" : precision == Precision::high ? "high" : "medium";
+}
+
 double fma_peak(const Context& context) {
   constexpr std::size_t kRounds = 10000;  // short calls: among many, one meets idle CPUs
   Tensor y = context.full({192 * context.threads()}, 1);
@@ -110,7 +127,8 @@ const Peaks& measure_peaks(const Context& context, const Machine& machine) {
   const std::lock_guard lock(mutex);
   const auto found = std::ranges::find_if(known, [&](const Peaks& peaks) {
     return peaks.cpu == machine.cpu && peaks.threads == context.threads() &&
-           peaks.target == target_name(context.target());
+           peaks.target == target_name(context.target()) &&
+           peaks.precision == precision_name(context.options().precision);
   });
   return found != known.end() ? *found : known.emplace_back(measure(context, machine));
 }
@@ -123,9 +141,15 @@ std::string to_json(const Peaks& peaks) {
                       {"read", level.read},
                       {"write", level.write},
                       {"copy", level.copy}});
-  return Json{{"cpu", peaks.cpu},         {"target", peaks.target},
-              {"threads", peaks.threads}, {"thread_flops", peaks.thread_flops},
-              {"flops", peaks.flops},     {"levels", levels}}
+  return Json{{"cpu", peaks.cpu},
+              {"target", peaks.target},
+              {"threads", peaks.threads},
+              {"precision", peaks.precision},
+              {"thread_flops", peaks.thread_flops},
+              {"flops", peaks.flops},
+              {"unit", peaks.unit},
+              {"unit_flops", peaks.unit_flops},
+              {"levels", levels}}
       .dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
@@ -139,9 +163,13 @@ Peaks load_peaks(const std::string& path) {
     Peaks peaks{.cpu = json.at("cpu"),
                 .target = json.at("target"),
                 .threads = json.at("threads"),
+                .precision = json.at("precision"),
                 .thread_flops = json.at("thread_flops"),
-                .flops = json.at("flops")};
-    bool sound = peaks.threads >= 1 && peaks.thread_flops > 0 && peaks.flops > 0 && !json.at("levels").empty();
+                .flops = json.at("flops"),
+                .unit = json.at("unit"),
+                .unit_flops = json.at("unit_flops")};
+    bool sound = peaks.threads >= 1 && peaks.thread_flops > 0 && peaks.flops > 0 && peaks.unit_flops >= 0 &&
+                 !json.at("levels").empty();
     for (const Json& level : json.at("levels")) {
       const Json& capacity = level.at("capacity");
       peaks.levels.push_back({level.at("level"),

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "autodiff/context.h"
@@ -29,12 +30,19 @@ struct Bandwidth {
 struct Peaks {
   std::string cpu, target;
   int threads = 1;
+  std::string precision = "highest";   // of which unit_flops is
   double thread_flops = 0;             // fp32 multiply-adds a second on one thread, two operations each
   double flops = 0;                    // on all threads
+  std::string unit = "fma";            // what multiplies
+  double unit_flops = 0;               // of a matrix unit in products as exact as the precision asks; 0: there is none
   std::vector<Bandwidth> levels = {};  // smallest first, memory last
 
   // The smallest level that holds `bytes`.
   const Bandwidth& level_for(double bytes) const;
+  // The least time in which an op can be computed.
+  double seconds(const OpCost& cost) const {
+    return (cost.flops - cost.products) / flops + cost.products / std::max(flops, unit_flops);
+  }
   // FLOP/s that work of this intensity (operations a byte) can reach: the lower of two roofs (Williams, Waterman and
   // Patterson, "Roofline", CACM 2009).
   double roof(double intensity, const Bandwidth& level) const;
@@ -43,8 +51,11 @@ struct Peaks {
 // FLOP/s of multiply-adds in registers on all threads of the context, at this moment: the best of several runs.
 double fma_peak(const Context& context);
 
-// Measures everything with the context's target and threads: about a second. The first call with a CPU, target and
-// number of threads measures, later ones in the same process repeat what it found.
+// "highest", "high" or "medium".
+std::string_view precision_name(Precision precision);
+
+// Measures everything with the context's target, precision and threads: about a second. The first call with a CPU,
+// target, precision and number of threads measures, later ones in the same process repeat what it found.
 const Peaks& measure_peaks(const Context& context, const Machine& machine);
 
 // A JSON object on one line.

@@ -87,6 +87,7 @@ void Profiler::add_call(std::size_t number, double start, double end, const OpCo
   row.cost.flops += cost.flops;
   row.cost.bytes += cost.bytes;
   row.cost.written += cost.written;
+  row.cost.products += cost.products;
   profile_.spans.push_back({number, start, seconds});
   last_ = end;
 }

@@ -4,7 +4,9 @@
 
 #include <algorithm>
 #include <array>
+#include <filesystem>
 #include <nlohmann/json.hpp>
+#include <span>
 #include <vector>
 
 #include "autodiff/text.h"
@@ -36,6 +38,7 @@ ProfileRow sum_of(const Profile& profile, std::string name, std::initializer_lis
     sum.cost.flops += row.cost.flops;
     sum.cost.bytes += row.cost.bytes;
     sum.cost.written += row.cost.written;
+    sum.cost.products += row.cost.products;
   }
   return sum;
 }
@@ -68,7 +71,8 @@ Cells cells_of(const ProfileRow& row, const Profile& profile, const Peaks& peaks
           number(rate.intensity, "{:.2f}"),
           is_sum || !(rate.roof_share > 0)
               ? "-"
-              : fmt::format("{:.0f} % of {}", 100 * rate.roof_share, rate.compute_bound ? "FMA" : rate.level)};
+              : fmt::format("{:.0f} % of {}", 100 * rate.roof_share,
+                            rate.compute_bound ? (rate.on_unit ? peaks.unit : "FMA") : rate.level)};
 }
 
 void append_table(std::string& text, const std::vector<Cells>& rows, std::size_t rule_before) {
@@ -124,8 +128,9 @@ RowRates rates(const ProfileRow& row, const Peaks& peaks) {
   rate.bytes = row.cost.bytes / row.seconds;
   const Bandwidth& level = peaks.level_for(row.cost.bytes / static_cast<double>(row.calls));
   rate.level = level.level;
-  const double computing = row.cost.flops / peaks.flops, moving = level.seconds(row.cost);
+  const double computing = peaks.seconds(row.cost), moving = level.seconds(row.cost);
   rate.compute_bound = computing > moving;
+  rate.on_unit = row.cost.products > 0 && peaks.unit_flops > 0;
   rate.roof_share = std::max(computing, moving) / row.seconds;
   if (row.cost.bytes > 0) rate.intensity = row.cost.flops / row.cost.bytes;
   return rate;
@@ -148,6 +153,7 @@ std::string profile_table(const Profile& profile, const Peaks& peaks, const Prof
   append_table(text, rows, sums);
   text += fmt::format("\ncalls and ms are for one step, fastest is one call; peaks: {:.1f} GFLOP/s", peaks.flops / 1e9);
   if (peaks.threads > 1) text += fmt::format(" ({:.1f} on one thread)", peaks.thread_flops / 1e9);
+  if (peaks.unit_flops > 0) text += fmt::format(", products {:.1f} on {}", peaks.unit_flops / 1e9, peaks.unit);
   for (const Bandwidth& level : peaks.levels) text += fmt::format(", {} {:.0f} GB/s", level.level, level.best() / 1e9);
   return text + "\n";
 }
@@ -207,6 +213,20 @@ void save_chrome_trace(const std::string& path, const Profile& profile, const Pr
   io::OutputFile file(path);
   file.write(packed);
   file.commit();
+}
+
+ProfileFiles save_profile(const std::string& folder, const Profile& profile, const Peaks& peaks,
+                          const ProfileRun& run) {
+  const auto in = [&](const char* name) { return (std::filesystem::path(folder) / name).string(); };
+  const ProfileFiles files{in("profile.txt"), in("trace.json.gz"), in("roofline.svg")};
+  require_writable(files.table);
+  const std::string table = profile_table(profile, peaks, run);
+  io::OutputFile file(files.table);
+  file.write(std::as_bytes(std::span(table)));
+  file.commit();
+  save_chrome_trace(files.trace, profile, run);
+  save_roofline_plot(files.roofline, profile, peaks, run);
+  return files;
 }
 
 }  // namespace tapestry::train

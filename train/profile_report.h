@@ -16,6 +16,7 @@ struct RowRates {
   double roof_share = 0;       // the time that the machine needs at least, over the time that was taken
   std::string level = "";      // of memory, that holds what one call moves; its bandwidth is the roof
   bool compute_bound = false;  // whether arithmetic is the roof, not bandwidth
+  bool on_unit = false;        // and whether that of a matrix unit
 };
 
 RowRates rates(const ProfileRow& row, const Peaks& peaks);
@@ -43,5 +44,12 @@ void save_chrome_trace(const std::string& path, const Profile& profile, const Pr
 // operations or traffic have no place in it.
 std::string roofline_plot(const Profile& profile, const Peaks& peaks, const ProfileRun& run);
 void save_roofline_plot(const std::string& path, const Profile& profile, const Peaks& peaks, const ProfileRun& run);
+
+// What save_profile wrote.
+struct ProfileFiles {
+  std::string table, trace, roofline;
+};
+// All three in a folder: profile.txt, trace.json.gz, roofline.svg. EnvironmentError when one cannot be written.
+ProfileFiles save_profile(const std::string& folder, const Profile& profile, const Peaks& peaks, const ProfileRun& run);
 
 }  // namespace tapestry::train

@@ -38,6 +38,13 @@ std::vector<PlotSeries> roofline_series(const Profile& profile, const Peaks& pea
     for (const double x : roof.x) roof.y.push_back(peaks.roof(x, level) / 1e9);
     series.push_back(std::move(roof));
   }
+  if (peaks.unit_flops > peaks.flops) {
+    const double roof = peaks.unit_flops / 1e9, ridge = peaks.unit_flops / peaks.levels.front().best();
+    series.push_back({.name = fmt::format("{} {:.0f} GFLOP/s", peaks.unit, roof),
+                      .x = {std::clamp(ridge, low, high), high},
+                      .y = {roof, roof},
+                      .style = PlotStyle::line});
+  }
   series.push_back(std::move(forward));  // points over lines
   series.push_back(std::move(backward));
   return series;

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Runs training programs for a few steps each: they learn nothing yet, but go all the way.   programs_test.py PROGRAM..."""
 
+import gzip
 import json
 import os
 import pathlib
@@ -75,6 +76,16 @@ def check(program, folder):
     if (folder / name / "weights.safetensors").stat().st_size < 1000:
         complaints.append(f"{name}: no weights")
     print(name, summary)
+
+    code, out, err = run(program, folder, "--dry-run", "--batch-size", "8", "--quiet", "--profile", "--out", f"{name}/profiled", *data)
+    files = [folder / name / "profiled" / each for each in ["profile.txt", "trace.json.gz", "roofline.svg"]]
+    require(code == 0 and err == "" and all(f" {name}/profiled/{path.name}\n" in out for path in files), f"{name} --profile: {code} {out} {err}")
+    table = files[0].read_text()
+    require(table in out and ": 7 steps of " in table and "optimizer" in table and "loader" in table, f"{name} --profile: {table}")
+    require(len(json.loads(gzip.open(files[1]).read())["traceEvents"]) > 50, f"{name} --profile: the trace")
+    xml.etree.ElementTree.fromstring(files[2].read_text())
+    code, out, err = run(program, folder, "--dry-run", "--quiet", "--profile", "--out", "", *data)
+    require(code == 2 and "--profile needs a folder" in err and out == "", f"{name} --profile --out '': {code} {out} {err}")
 
 
 with tempfile.TemporaryDirectory() as name:

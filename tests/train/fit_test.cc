@@ -15,6 +15,7 @@
 #include "optim/sgd.h"
 #include "tests/catch.h"
 #include "tests/support/files.h"
+#include "train/profile.h"
 
 using namespace tapestry;
 using namespace tapestry::test;
@@ -263,4 +264,30 @@ TEST_CASE("fit: refusals") {
   REQUIRE_THROWS_WITH(train::fit(context, model, set, other, quiet()),
                       contains("training examples are [2], test examples [3]"));
   REQUIRE_THROWS_AS(train::fit(context, model, other, other, quiet()), ShapeError);
+}
+
+TEST_CASE("fit: some steps are profiled, with loader and optimizer, and nothing changes") {
+  const data::Dataset train = points(200, 1), test = points(50, 2);
+  const auto run = [&](train::Profiler* profiler, std::int64_t skip) {
+    ContextOptions options{.threads = 1, .seed = 3};
+    if (profiler != nullptr) options.trace = profiler->sink();
+    Context context{std::move(options)};
+    Sequential model = model_for(context);
+    SGD optimizer{model.parameters(), {.lr = 0.1}};
+    train::fit(context, model, optimizer, train, test,
+               quiet({.epochs = 2, .batch_size = 40, .profile = {.profiler = profiler, .skip = skip, .steps = 6}}));
+    return numbers(model);
+  };
+  train::Profiler profiler, late;
+  REQUIRE(run(&profiler, 3) == run(nullptr, 3));
+  const train::Profile profile = profiler.profile();
+  REQUIRE(profile.steps == 6);  // over the end of an epoch
+  for (const char* op : {"loader", "optimizer", "cross_entropy"}) {
+    INFO(op);
+    const auto row = std::ranges::find(profile.rows, op, &train::ProfileRow::op);
+    REQUIRE((row != profile.rows.end() && row->calls == 6));
+  }
+  run(&late, 8);
+  REQUIRE(late.profile().steps == 2);  // there were no more
+  REQUIRE_THROWS_WITH(run(&late, -1), contains("skip and steps must not be negative, got -1 and 6"));
 }

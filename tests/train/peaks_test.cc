@@ -22,6 +22,8 @@ Peaks some_peaks() {
           .threads = 2,
           .thread_flops = 50e9,
           .flops = 100e9,
+          .unit = "tiles",
+          .unit_flops = 300e9,
           .levels = {
               {"L1", 64e3, 200e9, 100e9, 150e9}, {"L2", 1e6, 50e9, 60e9, 40e9}, {"memory", kInfinity, 8e9, 4e9, 10e9}}};
 }
@@ -55,8 +57,12 @@ TEST_CASE("peaks: are measured once, with a level for each cache and memory") {
     INFO(level.level);
     for (const double rate : {level.read, level.write, level.copy}) REQUIRE((rate > 1e7 && rate < 1e14));
   }
+  REQUIRE(peaks.precision == "highest");
+  REQUIRE((peaks.unit == "fma" ? peaks.unit_flops == 0 : peaks.unit_flops > 1e7));
   REQUIRE((peaks.flops > 1e7 && peaks.thread_flops > 1e7 && peaks.flops < 1e15));
   REQUIRE(&train::measure_peaks(context, machine) == &peaks);
+  const Context rough{{.threads = 2, .precision = Precision::medium}};
+  REQUIRE(train::measure_peaks(rough, machine).precision == "medium");
 }
 
 TEST_CASE("peaks: a file brings back the numbers that were written") {
@@ -67,6 +73,7 @@ TEST_CASE("peaks: a file brings back the numbers that were written") {
   const Peaks read = train::load_peaks(path);
   REQUIRE(train::to_json(read) == train::to_json(peaks));
   REQUIRE(read.levels[2].capacity == kInfinity);
+  REQUIRE((read.precision == "highest" && read.unit == "tiles" && read.unit_flops == 300e9));
   REQUIRE((read.threads == 2 && read.flops == 100e9 && read.levels[1].write == 60e9));
   REQUIRE(read_text(path).ends_with("]}\n"));
 }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <filesystem>
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <sstream>
@@ -147,6 +148,16 @@ TEST_CASE("profile: rates against the roof of arithmetic and that of the level t
   row.cost.written = 6e9;
   REQUIRE(train::rates(row, apart).roof_share == 0.75);
 
+  // A matrix unit takes the products, multiply-adds what is left.
+  train::Peaks quick = peaks;
+  quick.unit = "tiles";
+  quick.unit_flops = 400e9;
+  row = {.op = "a", .layer = "", .calls = 1, .seconds = 2, .cost = {.flops = 60e9, .bytes = 1e9, .products = 40e9}};
+  rate = train::rates(row, quick);
+  REQUIRE((rate.compute_bound && rate.on_unit && rate.roof_share == Approx((0.1 + 0.2) / 2)));
+  row.cost.products = 0;
+  REQUIRE((!train::rates(row, quick).on_unit && train::rates(row, quick).roof_share == Approx(0.3)));
+
   const ProfileRow nothing{.op = "a", .layer = ""};
   REQUIRE(train::rates(nothing, peaks).roof_share == 0);
 }
@@ -225,4 +236,19 @@ TEST_CASE("profile: the roofline has a line for each level, a point for each row
   const TempDir folder;
   train::save_roofline_plot(folder / "roof.svg", profile, some_peaks(), kRun);
   REQUIRE(read_text(folder / "roof.svg") == svg);
+
+  train::Peaks quick = some_peaks();
+  quick.unit = "tiles";
+  quick.unit_flops = 400e9;
+  REQUIRE(train::roofline_plot(profile, quick, kRun).find(">tiles 400 GFLOP/s<") != std::string::npos);
+}
+
+TEST_CASE("profile: a folder with the table, the trace and the plot") {
+  const Profile profile = small_profile();
+  const TempDir folder;
+  const train::ProfileFiles files = train::save_profile(folder / "below", profile, some_peaks(), kRun);
+  REQUIRE(read_text(files.table) == train::profile_table(profile, some_peaks(), kRun));
+  REQUIRE(read_text(files.roofline) == train::roofline_plot(profile, some_peaks(), kRun));
+  REQUIRE(std::filesystem::file_size(files.trace) > 20);
+  REQUIRE_THROWS_AS(train::save_profile("/proc/none", profile, some_peaks(), kRun), EnvironmentError);
 }
