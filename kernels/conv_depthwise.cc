@@ -25,7 +25,17 @@ struct DepthwiseTile {
   float* y;
   std::size_t stride_x, stride_y;
   bool relu;
+  std::size_t begin, end;  // of rows: which inputs from the first output's first tap lie inside x
 };
+
+template <std::size_t P>
+HWY_INLINE void StoreOutputs(const DepthwiseTile& t, V (&acc)[P], std::size_t channel, auto lanes) {
+#pragma GCC unroll 8
+  for (std::size_t p = 0; p < P; ++p) {
+    if (t.relu) acc[p] = hn::IfThenZeroElse(hn::Lt(acc[p], hn::Zero(kTag)), acc[p]);
+    store(acc[p], kTag, t.y + channel + p * t.stride_y, lanes);
+  }
+}
 
 template <std::size_t P>
 void SumTaps(const DepthwiseTile& t) {
@@ -43,18 +53,41 @@ void SumTaps(const DepthwiseTile& t) {
         for (std::size_t p = 0; p < P; ++p) acc[p] = hn::MulAdd(load(kTag, from + p * t.stride_x, lanes), vw, acc[p]);
       }
     }
+    StoreOutputs(t, acc, channel, lanes);
+  });
+}
+
+// As SumTaps, with the taps of a row at once: each input is loaded for all of them.
+template <std::size_t P>
+void SumRows(const DepthwiseTile& t) {
+  for_lanes(kTag, t.channels, [&](std::size_t channel, auto lanes) HWY_ATTR {
+    const V bias = t.bias == nullptr ? hn::Zero(kTag) : load(kTag, t.bias + channel, lanes);
+    V acc[P];
 #pragma GCC unroll 8
-    for (std::size_t p = 0; p < P; ++p) {
-      if (t.relu) acc[p] = hn::IfThenZeroElse(hn::Lt(acc[p], hn::Zero(kTag)), acc[p]);
-      store(acc[p], kTag, t.y + channel + p * t.stride_y, lanes);
+    for (std::size_t p = 0; p < P; ++p) acc[p] = bias;
+    for (const DepthwiseRow* row = t.rows; row != t.rows + t.row_count; ++row) {
+      const float *from = t.x + row->x + channel, *w = t.weight + row->weight + channel;
+      V weights[kDepthwiseRow];
+#pragma GCC unroll 3
+      for (std::size_t tap = 0; tap < kDepthwiseRow; ++tap, w += t.tap_weight) weights[tap] = load(kTag, w, lanes);
+#pragma GCC unroll 10
+      for (std::size_t j = 0; j < P + kDepthwiseRow - 1; ++j, from += t.stride_x) {
+        if ((j < kDepthwiseRow - 1 && j < t.begin) || (j >= P && j >= t.end)) continue;
+        const V input = load(kTag, from, lanes);
+#pragma GCC unroll 3
+        for (std::size_t tap = 0; tap < kDepthwiseRow; ++tap)
+          if (j >= tap && j - tap < P) acc[j - tap] = hn::MulAdd(input, weights[tap], acc[j - tap]);
+      }
     }
+    StoreOutputs(t, acc, channel, lanes);
   });
 }
 
 template <std::size_t... P>
-HWY_INLINE void SumTapsOf(std::size_t pixels, const DepthwiseTile& t, std::index_sequence<P...>) {
-  static constexpr std::array<void (*)(const DepthwiseTile&), kPixels> table{SumTaps<P + 1>...};
-  table[pixels - 1](t);
+HWY_INLINE void SumTapsOf(std::size_t pixels, bool rows, const DepthwiseTile& t, std::index_sequence<P...>) {
+  static constexpr std::array<void (*)(const DepthwiseTile&), kPixels> table[2]{{SumTaps<P + 1>...},
+                                                                                {SumRows<P + 1>...}};
+  table[rows][pixels - 1](t);
 }
 
 HWY_INLINE std::size_t WeightTap(const CorrelationAxis& axis, std::size_t tap) {
@@ -77,6 +110,18 @@ HWY_INLINE std::size_t FindRows(const Correlation& c, const std::size_t (&at)[3]
   return count;
 }
 
+// What the line after this one reads and writes anew, beside the pixels of a tile: into L2.
+HWY_INLINE void FetchNextLine(const Correlation& c, const DepthwiseTile& t, std::size_t pixels) {
+  const std::size_t line_x = c.axes[2].stride * c.axes[3].in * c.groups;
+  const std::size_t line_y = c.axes[2].next * c.axes[3].total * c.groups;
+  const float* x = t.x + (t.row_count == 0 ? 0 : t.rows[t.row_count - 1].x) + line_x;
+  for (std::size_t p = 0; p < pixels; ++p)
+    for (std::size_t i = 0; i < t.channels; i += 16) {
+      __builtin_prefetch(x + p * t.stride_x + i, 0, 2);
+      __builtin_prefetch(t.y + line_y + p * t.stride_y + i, 1, 2);
+    }
+}
+
 void DepthwiseLine(const DepthwiseJob& job, const std::size_t (&at)[3], TapRange range0, TapRange range1,
                    DepthwiseRow* rows) {
   const Correlation& c = job.c;
@@ -88,13 +133,15 @@ void DepthwiseLine(const DepthwiseJob& job, const std::size_t (&at)[3], TapRange
     const TapRange taps = piece->taps;
     const float *x = job.x, *weight = job.weight;
     if (taps.size() != 0) {
-      x += (static_cast<std::size_t>(c.axes[3].position(piece->begin)) + taps.begin * c.axes[3].step) * c.groups;
+      x += (c.axes[3].position(piece->begin) + static_cast<std::ptrdiff_t>(taps.begin * c.axes[3].step)) *
+           static_cast<std::ptrdiff_t>(c.groups);
       weight += WeightTap(c.axes[3], taps.begin) * c.groups;
     }
     float* y = job.y + (row * c.axes[3].total + output(3, piece->begin)) * c.groups;
     const std::size_t outputs = piece->end - piece->begin, tiles = (outputs + kPixels - 1) / kPixels;
     for (std::size_t tile = 0; tile < tiles; ++tile) {
       const std::size_t begin = outputs * tile / tiles, end = outputs * (tile + 1) / tiles;
+      const std::ptrdiff_t first = c.axes[3].position(piece->begin + begin);
       const DepthwiseTile t{.rows = rows,
                             .row_count = row_count,
                             .taps = taps.size(),
@@ -107,8 +154,11 @@ void DepthwiseLine(const DepthwiseJob& job, const std::size_t (&at)[3], TapRange
                             .y = y + begin * stride_y,
                             .stride_x = stride,
                             .stride_y = stride_y,
-                            .relu = c.relu};
-      SumTapsOf(end - begin, t, std::make_index_sequence<kPixels>{});
+                            .relu = c.relu,
+                            .begin = static_cast<std::size_t>(std::max<std::ptrdiff_t>(0, -first)),
+                            .end = static_cast<std::size_t>(static_cast<std::ptrdiff_t>(c.axes[3].in) - first)};
+      FetchNextLine(c, t, end - begin);
+      SumTapsOf(end - begin, job.rows, t, std::make_index_sequence<kPixels>{});
     }
   }
 }
@@ -123,8 +173,19 @@ HWY_EXPORT(DepthwiseLine);
 
 namespace {
 
+// Whether neighbours share inputs, and each of them reads at least one inside x.
+bool in_rows(const CorrelationAxis& row) {
+  return row.taps == kDepthwiseRow && row.stride == 1 && row.step == 1 &&
+         row.position(0) + static_cast<std::ptrdiff_t>(row.taps) > 0 &&
+         row.position(row.out) <= static_cast<std::ptrdiff_t>(row.in);
+}
+
 std::size_t find_pieces(const CorrelationAxis& axis, LinePiece* pieces) {
   std::size_t count = 0;
+  if (in_rows(axis)) {
+    *pieces = {.begin = 0, .end = axis.out, .taps = {0, axis.taps}};
+    return 1;
+  }
   for (std::size_t i = 0; i < axis.out; ++i) {
     const TapRange taps = axis.taps_inside(i);
     if (count == 0 || pieces[count - 1].taps != taps) pieces[count++] = {.begin = i, .end = i, .taps = taps};
@@ -146,7 +207,8 @@ void correlate_channels(const Device& device, const Correlation& c, const float*
                          .bias = bias,
                          .y = y,
                          .pieces = pieces,
-                         .piece_count = find_pieces(c.axes[3], pieces)};
+                         .piece_count = find_pieces(c.axes[3], pieces),
+                         .rows = in_rows(c.axes[3])};
   parallel_for(device.pool, lines, kGrain / line + 1, [&](std::size_t begin, std::size_t end) {
     const Block table = device.arena.allocate(c.axes[1].taps * c.axes[2].taps * sizeof(DepthwiseRow));
     for (std::size_t i = begin; i < end; ++i) {

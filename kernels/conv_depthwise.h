@@ -37,6 +37,9 @@ struct DepthwiseRow {
   std::size_t x, weight;
 };
 
+// Taps along the last axis for which tiles take all of a row at once.
+constexpr std::size_t kDepthwiseRow = 3;
+
 // What all tasks share; the pieces are those of any line.
 struct DepthwiseJob {
   const Correlation& c;
@@ -44,6 +47,7 @@ struct DepthwiseJob {
   float* y;
   const LinePiece* pieces;
   std::size_t piece_count;
+  bool rows;  // tiles take all taps of a row at once, in one piece
 };
 
 }  // namespace tapestry::kernels
