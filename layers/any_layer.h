@@ -21,6 +21,8 @@ class LayerValue {
   virtual bool takes_residual() const = 0;
   virtual bool leaves_bias() const = 0;
   virtual bool drops_bias(Mode mode) const = 0;
+  virtual bool takes_norm() const = 0;
+  virtual std::optional<ImageNorm> image_norm(const Var& x) const = 0;
   virtual Activation activation() const = 0;
   virtual Flow build(Builder& builder, const Flow& in) = 0;
   virtual void visit(std::string_view name, Visitor& visitor) = 0;
@@ -54,6 +56,8 @@ class AnyLayer {
   bool takes_residual() const { return held().takes_residual(); }
   bool leaves_bias() const { return held().leaves_bias(); }
   bool drops_bias(Mode mode) const { return held().drops_bias(mode); }
+  bool takes_norm() const { return held().takes_norm(); }
+  std::optional<ImageNorm> image_norm(const Var& x) const { return held().image_norm(x); }
   Activation activation() const { return held().activation(); }
   Flow build(Builder& builder, const Flow& in) const { return held().build(builder, in); }
   // Visits the layer within under `name`; without a name, as itself.
@@ -86,6 +90,8 @@ class AnyLayer {
     bool takes_residual() const override { return tapestry::takes_residual(layer_); }
     bool leaves_bias() const override { return tapestry::leaves_bias(layer_); }
     bool drops_bias(Mode mode) const override { return tapestry::drops_bias(layer_, mode); }
+    bool takes_norm() const override { return tapestry::takes_norm(layer_); }
+    std::optional<ImageNorm> image_norm(const Var& x) const override { return image_norm_of(layer_, x); }
     Activation activation() const override { return activation_of(layer_); }
     Flow build(Builder& builder, const Flow& in) override { return builder(layer_, in); }
     void visit(std::string_view name, Visitor& visitor) override { visitor(name, layer_); }

@@ -53,6 +53,7 @@ class GroupNorm {
   bool takes_activation() const { return detail::takes_tail(options); }
   bool takes_residual() const { return detail::takes_tail(options); }
   bool drops_bias(Mode) const;  // where each group has one channel
+  std::optional<ImageNorm> image_norm(const Var& x) const;
 
  private:
   std::int64_t groups_of(std::int64_t channels) const;

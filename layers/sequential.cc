@@ -75,8 +75,20 @@ Var Sequential::operator()(const Var& x, Mode mode, const Tail& tail) const {
     own.input_bias = std::exchange(bias, Var{});
     if (i == layers_.size()) return layer(y, mode, own);
     const AnyLayer& next = layers_[i];
-    if (fuse && layer.leaves_bias() && next.drops_bias(mode)) own.left_bias = &bias;
-    if (fuse && layer.takes_activation()) own.activation = next.activation();
+    std::optional<ImageNorm> norm;
+    if (fuse && layer.leaves_bias() && next.drops_bias(mode))
+      own.left_bias = &bias;
+    else if (fuse && layer.takes_norm())
+      norm = next.image_norm(y);
+    if (norm) {
+      own.norm = &*norm;
+      if (++i == layers_.size()) {
+        own.activation = tail.activation;
+        own.residual = tail.residual;
+        return layer(y, mode, own);
+      }
+    }
+    if (fuse && layer.takes_activation()) own.activation = layers_[i].activation();
     if (own.activation != Activation::none) ++i;
     y = layer(y, mode, own);
   }

@@ -122,11 +122,13 @@ Var convolve(Call call, bool same, const Var& x, const Var& weight, const Var& b
   set_output_sizes(call.op, call.window, call.where);
   ConvDims dims = conv_dims(call.window, sx[0], sx[-1], sw[-1], call.groups);
   Tensor y = x.value().like(output_shape(call.op, sx, call.window, sw[-1], call.where));
-  if (call.norm != nullptr) {
-    detail::check_image_norm(call.op, *call.norm, x, y.shape(), call.where);
-    return detail::conv_norm(call.op, dims, x, weight, bias, *call.norm, call.activation, y, call.where);
+  const ImageNorm* norm = call.norm;
+  if (norm != nullptr) {
+    detail::check_image_norm(call.op, *norm, x, y.shape(), call.where);
+    if (x.options().fuse)
+      return detail::conv_norm(call.op, dims, x, weight, bias, *norm, call.activation, y, call.where);
   }
-  dims.relu = call.activation == Activation::relu && x.options().fuse;
+  dims.relu = call.activation == Activation::relu && x.options().fuse && norm == nullptr;
   const Device& device = x.device();
   forward(device, dims, x.value(), weight.value(), bias.value(), y);
   const Var result =
@@ -137,6 +139,7 @@ Var convolve(Call call, bool same, const Var& x, const Var& weight, const Var& b
                       if (Tensor dx = grads.overwrite(0)) backward_data(device, dims, weight, g, dx);
                       backward_weights(device, dims, x, g, grads.add(1), grads.has(2) ? grads.add(2) : Tensor());
                     });
+  if (norm != nullptr) return detail::norm_apart(result, *norm, call.activation, call.where);
   return dims.relu ? result : activate(result, call.activation, call.where);
 }
 

@@ -7,10 +7,10 @@
 
 namespace tapestry {
 
-// A norm whose statistics lie within an image: layer norm over the channels of each position, or group norm, where as
-// many groups as channels are instance norm. y = norm(x) + residual.
+// A norm whose statistics lie within an image: over groups of channels, over each channel, or over the channels of each
+// position. y = norm(x) + residual.
 struct ImageNorm {
-  enum class Kind { group, layer };
+  enum class Kind { group, instance, layer };
   Kind kind = Kind::group;
   std::int64_t num_groups = 0, group_size = 0;  // as in GroupNormOptions
   double epsilon = 1e-5;

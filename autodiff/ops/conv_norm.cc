@@ -2,6 +2,7 @@
 
 #include <array>
 
+#include "autodiff/ops/norm.h"
 #include "autodiff/ops/norm_groups.h"
 #include "autodiff/ops/norm_inputs.h"
 #include "kernels/conv.h"
@@ -15,15 +16,22 @@ using kernels::ConvDims;
 using kernels::Device;
 using kernels::ImageSteps;
 
-// The norm of z, each image by itself. What backward needs of it is saved with it.
+std::int64_t image_groups(const char* op, const ImageNorm& norm, const Shape& z, const Location& where) {
+  if (norm.kind == ImageNorm::Kind::group) return groups_of(op, norm.num_groups, norm.group_size, z[-1], z, where);
+  return norm.kind == ImageNorm::Kind::instance ? z[-1] : 1;
+}
+
+// The norm of z. What backward needs of it is saved with it.
 struct Norm {
   bool rows;                      // each position has statistics of its own
+  std::size_t images;             // of the batch
   kernels::ChannelNormDims dims;  // of one image
   Tensor weight, bias;            // [O] or nothing
   Tensor stats;                   // of each set of each image, in double
 
   Norm(const char* op, const ImageNorm& norm, const Tensor& z, bool relu, const Location& where)
       : rows(norm.kind == ImageNorm::Kind::layer),
+        images(static_cast<std::size_t>(z.shape()[0])),
         dims{.batch = 1,
              .positions = static_cast<std::size_t>(z.shape().product(1, z.shape().rank() - 1)),
              .channels = static_cast<std::size_t>(z.shape()[-1]),
@@ -31,22 +39,46 @@ struct Norm {
              .relu = relu},
         weight(norm.weight.value()),
         bias(norm.bias.value()) {
-    if (!rows)
-      dims.groups =
-          static_cast<std::size_t>(groups_of(op, norm.num_groups, norm.group_size, z.shape()[-1], z.shape(), where));
+    dims.groups = static_cast<std::size_t>(image_groups(op, norm, z.shape(), where));
     stats = z.like({z.shape()[0], static_cast<std::int64_t>(sets()), 2}, DType::float64);
   }
 
   std::size_t sets() const { return rows ? dims.positions : dims.groups; }
-  kernels::NormDims row_dims() const {
-    return {.rows = dims.positions, .n = dims.channels, .epsilon = dims.epsilon, .relu = dims.relu};
+  // Calls body(dims, part), where part(values) is what values of the batch have of the images of this call: of all, or
+  // of the one with this number. The dims are those of its kernel.
+  template <class Body>
+  void visit(bool by_image, std::size_t image, const Body& body) const {
+    if (images == 0) return;
+    const std::size_t some = by_image ? 1 : images;
+    const auto part = [&](auto values) {
+      const std::size_t size = values.size() / images * some;
+      return values.empty() ? values : values.subspan(image * size, size);
+    };
+    kernels::ChannelNormDims channels = dims;
+    channels.batch = some;
+    if (!rows) return body(channels, part);
+    body(
+        kernels::NormDims{
+            .rows = some * dims.positions, .n = dims.channels, .epsilon = dims.epsilon, .relu = dims.relu},
+        part);
   }
 };
 
-// What an image has of values with `size` numbers for each; nothing of nothing.
-template <class T>
-std::span<T> part(std::span<T> values, std::size_t size, std::size_t image) {
-  return values.empty() ? values : values.subspan(image * size, size);
+template <class... Args>
+void norm_forward(const Device& device, const kernels::NormDims& dims, Args&&... args) {
+  kernels::layer_norm_forward(device, dims, args...);
+}
+template <class... Args>
+void norm_forward(const Device& device, const kernels::ChannelNormDims& dims, Args&&... args) {
+  kernels::channel_norm_forward(device, dims, args...);
+}
+template <class... Args>
+void norm_backward(const Device& device, const kernels::NormDims& dims, Args&&... args) {
+  kernels::layer_norm_backward(device, dims, args...);
+}
+template <class... Args>
+void norm_backward(const Device& device, const kernels::ChannelNormDims& dims, Args&&... args) {
+  kernels::channel_norm_backward(device, dims, args...);
 }
 
 template <class T>
@@ -56,18 +88,15 @@ struct Forward {
   std::span<double> stats;
   std::span<T> y;
 
-  void operator()(const Device& device, std::size_t image) const {
-    const std::size_t size = norm.dims.sample();
-    const auto run = [&](const auto& kernel, const auto& dims) {
-      kernel(device, dims, part(z, size, image), weight, bias, part(residual, size, image), part(y, size, image),
-             part(stats, norm.sets() * 2, image));
-    };
-    if (norm.rows) return run([](auto&&... a) { kernels::layer_norm_forward(a...); }, norm.row_dims());
-    run([](auto&&... a) { kernels::channel_norm_forward(a...); }, norm.dims);
+  void operator()(const Device& device, bool by_image, std::size_t image) const {
+    norm.visit(by_image, image, [&](const auto& dims, const auto& part) {
+      norm_forward(device, dims, part(z), weight, bias, part(residual), part(y), part(stats));
+    });
   }
 };
 
-// Writes dz and dresidual of an image, and to sums [N, 2, O] what it adds to the gradients of weight and bias.
+// Writes dz and dresidual, and to sums [N, 2, O], or [2, O] of all images, what is added to the gradients of weight and
+// bias.
 template <class T>
 struct Backward {
   const Norm& norm;
@@ -76,21 +105,18 @@ struct Backward {
   std::span<const T> mask, dy;
   std::span<T> dz, dresidual, sums;
 
-  void operator()(const Device& device, std::size_t image) const {
-    const std::size_t size = norm.dims.sample(), channels = norm.dims.channels;
-    const std::span<T> own = part(sums, 2 * channels, image);
+  void operator()(const Device& device, bool by_image, std::size_t image) const {
+    const std::size_t channels = norm.dims.channels;
+    const std::span<T> own = sums.subspan(image * 2 * channels, 2 * channels);
     std::ranges::fill(own, T{0});
-    const auto run = [&](const auto& kernel, const auto& dims) {
-      kernel(device, dims, part(z, size, image), weight, bias, part(stats, norm.sets() * 2, image),
-             part(mask, size, image), part(dy, size, image), part(dz, size, image), own.first(channels),
-             own.last(channels), part(dresidual, size, image));
-    };
-    if (norm.rows) return run([](auto&&... a) { kernels::layer_norm_backward(a...); }, norm.row_dims());
-    run([](auto&&... a) { kernels::channel_norm_backward(a...); }, norm.dims);
+    norm.visit(by_image, image, [&](const auto& dims, const auto& part) {
+      norm_backward(device, dims, part(z), weight, bias, part(stats), part(mask), part(dy), part(dz),
+                    own.first(channels), own.last(channels), part(dresidual));
+    });
   }
 };
 
-// Adds the sums of all images, in order.
+// Adds the sums of all calls, in order.
 template <class T>
 void add_sums(const Tensor& sums, std::size_t half, Tensor to) {
   const std::span<const T> from = sums.span<T>();
@@ -125,7 +151,10 @@ constexpr const char* kNames[] = {"conv1d_norm", "conv2d_norm", "conv3d_norm"};
 
 void check_image_norm(const char* op, const ImageNorm& norm, const Var& x, const Shape& y, const Location& where) {
   check_epsilon(op, norm.epsilon, where);
-  if (norm.kind == ImageNorm::Kind::group) groups_of(op, norm.num_groups, norm.group_size, y[-1], y, where);
+  image_groups(op, norm, y, where);
+  if (norm.kind == ImageNorm::Kind::instance && y[0] > 0 && y.size() == y[0] * y[-1])
+    fail<ShapeError>(where, op,
+                     fmt::format("instance norm needs more than one position in a sample; y is {}", to_string(y)));
   check_beside(op, "the norm's weight", norm.weight, x, {y[-1]}, where);
   check_beside(op, "the norm's bias", norm.bias, x, {y[-1]}, where);
   check_beside(op, "residual", norm.residual, x, y, where);
@@ -134,6 +163,18 @@ void check_image_norm(const char* op, const ImageNorm& norm, const Var& x, const
       fail<ArgumentError>(
           where, op,
           fmt::format("x is {}, what the norm takes is {}", dtype_name(x.dtype()), dtype_name(input->dtype())));
+}
+
+Var norm_apart(const Var& z, const ImageNorm& norm, Activation activation, const Location& where) {
+  if (norm.kind == ImageNorm::Kind::layer)
+    return layer_norm(z, norm.weight, norm.bias,
+                      {.epsilon = norm.epsilon, .activation = activation, .residual = norm.residual, .where = where});
+  return group_norm(z, norm.weight, norm.bias,
+                    {.num_groups = image_groups("group_norm", norm, z.shape(), where),
+                     .epsilon = norm.epsilon,
+                     .activation = activation,
+                     .residual = norm.residual,
+                     .where = where});
 }
 
 Var conv_norm(const char* op, const ConvDims& dims, const Var& x, const Var& weight, const Var& bias,
@@ -150,10 +191,12 @@ Var conv_norm(const char* op, const ConvDims& dims, const Var& x, const Var& wei
                                .residual = norm.residual.value().template span<T>(),
                                .stats = Tensor(normed.stats).span<double>(),
                                .y = y.span<T>()};
-    const auto step = [&](std::size_t image) { normalize(device, image); };
+    const bool by_image = kernels::conv_forward_by_image_pays(dims);
+    const auto step = [&](std::size_t image) { normalize(device, true, image); };
     const ImageSteps::Step after = step;
     kernels::conv_forward(device, dims, x.value().span<T>(), weight.value().span<T>(), bias.value().span<T>(),
-                          z.span<T>(), {.after = &after});
+                          z.span<T>(), {.after = by_image ? &after : nullptr});
+    if (!by_image) normalize(device, false, 0);
   });
 
   Inputs inputs(x, weight);
@@ -165,9 +208,11 @@ Var conv_norm(const char* op, const ConvDims& dims, const Var& x, const Var& wei
       name, y, inputs.span(), where,
       [name, &device, dims, normed, at, at_bias, x = x.value(), weight = weight.value(), z = std::as_const(z),
        mask = relu && at.residual >= 0 ? y : Tensor()](const Tensor& dy, GradSlots grads) {
-        const std::int64_t images = z.shape()[0], channels = z.shape()[-1];
+        const std::int64_t channels = z.shape()[-1];
         visit_floating(name, dy.dtype(), [&]<class T>(T) {
-          Tensor dz = z.like(), sums = z.like({images, 2, channels}), dx = grads.overwrite(0);
+          Tensor dz = z.like(), dx = grads.overwrite(0);
+          const bool by_image = dx.size() > 0 && kernels::conv_backward_data_by_image_pays(dims);
+          Tensor sums = z.like({by_image ? z.shape()[0] : 1, 2, channels});
           Tensor dresidual = at.residual < 0 ? Tensor{} : grads.overwrite(at.residual);
           const Backward<T> differentiate{.norm = normed,
                                           .z = z.span<T>(),
@@ -180,12 +225,12 @@ Var conv_norm(const char* op, const ConvDims& dims, const Var& x, const Var& wei
                                           .dresidual = dresidual.span<T>(),
                                           .sums = sums.span<T>()};
           const std::span<const T> gradient = differentiate.dz;
-          const auto step = [&](std::size_t image) { differentiate(device, image); };
+          const auto step = [&](std::size_t image) { differentiate(device, true, image); };
           const ImageSteps::Step before = step;
-          if (dx.size() > 0)
-            kernels::conv_backward_data(device, dims, weight.span<T>(), gradient, dx.span<T>(), {.before = &before});
-          else
-            device.pool.run(dims.batch, before);
+          if (!by_image) differentiate(device, false, 0);
+          if (dx)
+            kernels::conv_backward_data(device, dims, weight.span<T>(), gradient, dx.span<T>(),
+                                        {.before = by_image ? &before : nullptr});
           Tensor dweight = grads.add(1), dbias = at_bias < 0 ? Tensor{} : grads.add(at_bias);
           if (dweight || dbias)
             kernels::conv_backward_weights(device, dims, x.span<T>(), gradient, dweight.span<T>(), dbias.span<T>());

@@ -9,6 +9,9 @@ namespace tapestry::detail {
 // ShapeError or ArgumentError unless the norm fits y [N, ..., O], in x's type.
 void check_image_norm(const char* op, const ImageNorm& norm, const Var& x, const Shape& y, const Location& where);
 
+// activation(norm(z) + residual), as an op of its own.
+Var norm_apart(const Var& z, const ImageNorm& norm, Activation activation, const Location& where);
+
 // y = activation(norm(conv(x, weight) + bias) + residual) for sizes that were checked; y is empty.
 Var conv_norm(const char* op, const kernels::ConvDims& dims, const Var& x, const Var& weight, const Var& bias,
               const ImageNorm& norm, Activation activation, Tensor y, const Location& where);
