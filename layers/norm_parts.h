@@ -53,7 +53,9 @@ bool own_channels(const Options& o) {
 template <class L>
 bool by_image(const L& layer, const Var& x) {
   const auto& o = layer.options;
-  const auto fits = [&](const Parameter& p, bool given) { return !given || (p.built() && p.value().dtype() == x.dtype()); };
+  const auto fits = [&](const Parameter& p, bool given) {
+    return !given || (p.built() && p.value().dtype() == x.dtype());
+  };
   return takes_tail(o) && own_channels(o) && !o.dtype && o.use_fast_variance &&
          fits(layer.weight, layer.has_weight()) && fits(layer.bias, layer.has_bias());
 }
