@@ -1,5 +1,6 @@
 // Times whole train steps of the benchmark models: forward, cross-entropy, backward, SGD with momentum, on random data
-// in memory. Prints one JSON object a line, with the fields of bench/peer/torch_train.py.
+// in memory. Prints one JSON object a line, with the fields of bench/peer/torch_train.py. With --memory it tells
+// instead by how much the process grew in the first steps, and what its arena held.
 //
 // With --check FILE.npz it proves instead that it computes the same as the program that wrote the file: from its
 // weights and batch, the losses of 20 steps must agree to 1e-4. In some networks rounding grows from step to step:
@@ -10,7 +11,9 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <fstream>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "autodiff/ops/loss.h"
 #include "autodiff/tape.h"
@@ -39,34 +42,73 @@ double median(std::vector<double> times) {
   return times.size() % 2 == 1 ? times[middle] : (times[middle - 1] + times[middle]) / 2;
 }
 
+// A model with its optimizer and one batch of random data.
+struct Run {
+  Run(Context& context, const std::string& name) : context(context), named(make_model(name)) {
+    named.model.build(context);
+    optimizer.emplace(named.model.parameters(), SGDOptions{.lr = 1e-3, .momentum = 0.9});
+    x = context.normal(named.input.prepend(named.batch), 0, 1, 1);
+    y = context.empty({named.batch}, DType::int64);
+    const std::span<std::int64_t> labels = y.span<std::int64_t>();
+    for (std::size_t i = 0; i < labels.size(); ++i)
+      labels[i] = static_cast<std::int64_t>(Philox(context.seed(), 2).below(i, 10));
+  }
+  void step() { ::step(context, named.model, *optimizer, x, y); }
+
+  Context& context;
+  NamedModel named;
+  std::optional<SGD> optimizer;
+  Tensor x, y;
+};
+
+// A line of /proc/self/status, such as VmHWM, in MiB.
+double status_mib(const std::string& key) {
+  std::ifstream status("/proc/self/status");
+  for (std::string line; std::getline(status, line);)
+    if (line.starts_with(key + ":")) return std::stod(line.substr(key.size() + 1)) / 1024;
+  throw EnvironmentError("/proc/self/status has no " + key);
+}
+
+nlohmann::ordered_json measure_memory(Context& context, const std::string& name, int steps) {
+  Run run(context, name);
+  const double before = status_mib("VmRSS");
+  for (int i = 0; i < steps; ++i) run.step();
+  const Arena::Usage usage = context.memory();
+  const auto mib = [](std::size_t bytes) { return static_cast<double>(bytes) / (1 << 20); };
+  return {{"peer", fmt::format("tapestry-{}", kVersion)},
+          {"model", name},
+          {"batch", run.named.batch},
+          {"threads", context.threads()},
+          {"steps", steps},
+          {"growth_mib", status_mib("VmHWM") - before},
+          {"arena_alive_mib", mib(usage.peak_bytes)},
+          {"arena_mapped_mib", mib(usage.mapped_bytes)}};
+}
+
 nlohmann::ordered_json measure(Context& context, const std::string& name, double seconds, const char* precision) {
-  NamedModel named = make_model(name);
-  named.model.build(context);
-  SGD optimizer{named.model.parameters(), {.lr = 1e-3, .momentum = 0.9}};
-  const Tensor x = context.normal(named.input.prepend(named.batch), 0, 1, 1);
-  Tensor y = context.empty({named.batch}, DType::int64);
-  for (std::size_t i = 0; i < y.span<std::int64_t>().size(); ++i)
-    y.span<std::int64_t>()[i] = static_cast<std::int64_t>(Philox(context.seed(), 2).below(i, 10));
-  for (int i = 0; i < 3; ++i) step(context, named.model, optimizer, x, y);
+  Run run(context, name);
+  for (int i = 0; i < 3; ++i) run.step();
   using Clock = std::chrono::steady_clock;
   const auto end = Clock::now() + std::chrono::duration<double>(seconds);
   std::vector<double> times;
   while (times.size() < 5 || Clock::now() < end) {
     const auto start = Clock::now();
-    step(context, named.model, optimizer, x, y);
+    run.step();
     times.push_back(std::chrono::duration<double>(Clock::now() - start).count());
   }
   const double middle = median(times);
+  std::ranges::sort(times);
   return {{"peer", fmt::format("tapestry-{}", kVersion)},
           {"model", name},
           {"mode", "eager"},
-          {"batch", named.batch},
+          {"batch", run.named.batch},
           {"threads", context.threads()},
           {"precision", precision},
           {"target", target_name(context.target())},
           {"ms_median", middle * 1e3},
-          {"ms_min", std::ranges::min(times) * 1e3},
-          {"images_per_s", static_cast<double>(named.batch) / middle}};
+          {"ms_min", times.front() * 1e3},
+          {"ms_p90", times[times.size() * 9 / 10] * 1e3},
+          {"images_per_s", static_cast<double>(run.named.batch) / middle}};
 }
 
 // NaN where one is NaN.
@@ -122,8 +164,9 @@ int main(int argc, char** argv) {
   CLI::App app{"Times train steps of the benchmark models"};
   std::vector<std::string> models;
   std::string check_file, precision = "highest";
-  int threads = 1;
+  int threads = 1, steps = 5;
   double seconds = 2;
+  bool memory = false;
   const std::vector<std::string> names(model_names().begin(), model_names().end());
   app.add_option("--models", models, "which models, separated by commas")->delimiter(',')->check(CLI::IsMember(names));
   app.add_option("--threads", threads, "threads")->check(CLI::Range(1, 1024))->capture_default_str();
@@ -131,6 +174,8 @@ int main(int argc, char** argv) {
       ->check(CLI::IsMember({"highest", "high", "medium"}))
       ->capture_default_str();
   app.add_option("--seconds", seconds, "time for each model")->check(CLI::Range(0.0, 3600.0))->capture_default_str();
+  app.add_flag("--memory", memory, "growth of the process instead of times (one model)");
+  app.add_option("--steps", steps, "steps that --memory does")->check(CLI::Range(1, 1000))->capture_default_str();
   app.add_option("--check", check_file, "compare losses with this file (one model)")->check(CLI::ExistingFile);
   try {
     app.parse(argc, argv);
@@ -144,6 +189,7 @@ int main(int argc, char** argv) {
                                   : precision == "high"  ? Precision::high
                                                          : Precision::medium}};
     if (!check_file.empty()) return models.size() == 1 && check(context, models[0], check_file) ? 0 : 1;
+    if (memory) return fmt::print("{}\n", measure_memory(context, models[0], steps).dump()), 0;
     for (const std::string& name : models) {
       fmt::print("{}\n", measure(context, name, seconds, precision.c_str()).dump());
       std::fflush(stdout);

@@ -1,5 +1,6 @@
 #include "kernels/thread_pool.h"
 
+#include <algorithm>
 #include <chrono>
 #include <string>
 #include <system_error>
@@ -36,7 +37,7 @@ bool spin(const Done& done) {
 ThreadPool::ThreadPool(int threads) {
   if (threads < 1 || threads > 1024)
     throw ArgumentError("thread pool: threads must be from 1 to 1024, got " + std::to_string(threads));
-  counters_ = std::make_unique<Counter[]>(static_cast<std::size_t>(threads));
+  counters_ = std::make_unique<Counter[]>(2 * static_cast<std::size_t>(threads));
   workers_.reserve(static_cast<std::size_t>(threads) - 1);
   try {
     for (int index = 1; index < threads; ++index) workers_.emplace_back([this, index] { work(index); });
@@ -59,14 +60,24 @@ void ThreadPool::stop() {
   workers_.clear();
 }
 
+// A job's chunks are dealt out in as many shares as there are threads. Each begins with its own, so that it finds in
+// its cache what it wrote in the job before, and goes on with those of the others. counters_[threads + share] is the
+// next chunk of a share.
 void ThreadPool::claim(int index) {
+  const auto threads = static_cast<std::size_t>(this->threads());
+  const std::size_t shares = std::min(threads, chunks_);
   std::uint64_t ran = 0;
-  for (std::size_t chunk; (chunk = next_.fetch_add(1, std::memory_order_relaxed)) < chunks_; ++ran) {
-    if (failed_.load(std::memory_order_relaxed)) continue;
-    try {
-      (*body_)(chunk);
-    } catch (...) {
-      if (!failed_.exchange(true)) failure_ = std::current_exception();
+  for (std::size_t k = 0; k < shares; ++k) {
+    const std::size_t share = (static_cast<std::size_t>(index) + k) % shares, end = (share + 1) * chunks_ / shares;
+    std::atomic<std::uint64_t>& next = counters_[threads + share].chunks;
+    if (next.load(std::memory_order_relaxed) >= end) continue;
+    for (std::size_t chunk; (chunk = next.fetch_add(1, std::memory_order_relaxed)) < end; ++ran) {
+      if (failed_.load(std::memory_order_relaxed)) continue;
+      try {
+        (*body_)(chunk);
+      } catch (...) {
+        if (!failed_.exchange(true)) failure_ = std::current_exception();
+      }
     }
   }
   counters_[static_cast<std::size_t>(index)].chunks.fetch_add(ran, std::memory_order_relaxed);
@@ -95,7 +106,10 @@ void ThreadPool::run(std::size_t chunks, FunctionRef<void(std::size_t)> body) {
   body_ = &body;
   chunks_ = chunks;
   failed_ = false;
-  next_.store(0, std::memory_order_relaxed);
+  const auto threads = static_cast<std::size_t>(this->threads());
+  const std::size_t shares = std::min(threads, chunks);
+  for (std::size_t share = 0; share < shares; ++share)
+    counters_[threads + share].chunks.store(share * chunks / shares, std::memory_order_relaxed);
   gate_.fetch_or(kOpen, std::memory_order_acq_rel);
   epoch_.fetch_add(1);
   if (sleepers_.load() != 0) epoch_.notify_all();

@@ -3,11 +3,13 @@
 
 usage: torch_train.py [--models a,b] [--modes eager,nhwc] [--threads N] [--seconds S]
        torch_train.py --dump FOLDER [--models a,b]
+       torch_train.py --memory --models a --modes eager [--threads N]
 
 A step is zero_grad, forward, cross-entropy, backward and SGD (lr 0.001, momentum 0.9) on random data in memory.
 Prints one JSON object a line. With --dump it writes FOLDER/MODEL.npz instead: "param/<state dict name>" in PyTorch's
 layouts, one batch "x" and "y", the "losses" of 20 steps on it, which `train_step --check` must meet, and "losses_nhwc",
 those of the same steps with channels last: where rounding makes ReLU and max pooling choose differently, they wander.
+With --memory it tells by how much the process grew in 5 steps.
 """
 import argparse
 import json
@@ -133,6 +135,20 @@ def measure(name, mode, seconds):
             "ms_min": round(min(times) * 1e3, 4), "images_per_s": round(run.batch / median, 1)}
 
 
+def status_mib(key):
+    with open("/proc/self/status", encoding="ascii") as status:
+        return next(int(line.split()[1]) for line in status if line.startswith(key + ":")) / 1024
+
+
+def memory(name, mode):
+    run = Run(name, mode)
+    before = status_mib("VmRSS")
+    for _ in range(5):
+        run.step()
+    return {"peer": "torch-" + torch.__version__, "model": name, "mode": mode, "batch": run.batch,
+            "threads": torch.get_num_threads(), "steps": 5, "growth_mib": round(status_mib("VmHWM") - before, 1)}
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--models", default=",".join(MODELS))
@@ -140,6 +156,7 @@ def main():
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=2)
     parser.add_argument("--dump", default="")
+    parser.add_argument("--memory", action="store_true")
     options = parser.parse_args()
     torch.set_num_threads(1 if options.dump else options.threads)
     for name in options.models.split(","):
@@ -147,7 +164,8 @@ def main():
             dump(name, options.dump)
             continue
         for mode in options.modes.split(","):
-            print(json.dumps(measure(name, mode, options.seconds)), flush=True)
+            row = memory(name, mode) if options.memory else measure(name, mode, options.seconds)
+            print(json.dumps(row), flush=True)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,11 @@
 #include "kernels/thread_pool.h"
 
+#include <array>
+#include <atomic>
+#include <chrono>
 #include <numeric>
 #include <stdexcept>
+#include <thread>
 
 #include "kernels/error.h"
 #include "tests/catch.h"
@@ -40,6 +44,23 @@ TEST_CASE("pool: a call from inside a chunk runs where it is") {
   std::atomic<int> count = 0;
   pool.run(8, [&](std::size_t) { pool.run(8, [&](std::size_t) { ++count; }); });
   REQUIRE(count == 64);
+}
+
+TEST_CASE("pool: each thread begins with its own share of the chunks") {
+  ThreadPool pool(2);
+  for (int run = 0; run < 50; ++run) {
+    std::array<std::atomic<bool>, 4> started{};
+    std::array<std::thread::id, 4> ran;
+    std::atomic<bool> late = false;
+    pool.run(4, [&](std::size_t chunk) {  // 0 and 1 are the caller's: both threads are held at the same chunk of theirs
+      ran[chunk] = std::this_thread::get_id();
+      started[chunk] = true;
+      const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+      while (!started[(chunk + 2) % 4] && !late) late = std::chrono::steady_clock::now() > end;
+    });
+    REQUIRE(!late);
+    REQUIRE((ran[0] == std::this_thread::get_id() && ran[1] == ran[0] && ran[2] == ran[3] && ran[2] != ran[0]));
+  }
 }
 
 TEST_CASE("pool: two callers at once") {
