@@ -23,7 +23,7 @@ MatrixUnit tile_unit(const TileExecutor& executor, Precision precision, std::siz
           .matmul = tiles::matmul,
           .conv_forward = tiles::conv_forward,
           .conv_backward_data = tiles::conv_backward_data,
-          .conv_backward_weights = fma::conv_backward_weights,
+          .conv_backward_weights = tiles::conv_backward_weights,
           .executor = &executor,
           .terms = terms_at(precision),
           .least_products = least_products};

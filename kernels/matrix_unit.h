@@ -51,6 +51,8 @@ void conv_forward(const Device&, const ConvDims&, const float* x, const float* w
                   const ImageSteps&);
 void conv_backward_data(const Device&, const ConvDims&, const float* weight, const float* dy, float* dx,
                         const ImageSteps&);
+void conv_backward_weights(const Device&, const ConvDims&, const float* x, const float* dy, float* dweight,
+                           float* dbias);
 }  // namespace tiles
 
 }  // namespace tapestry::kernels

@@ -33,8 +33,11 @@ struct TileExecutor {
   const char* name;
   void (*begin)();  // on a thread, before its products
   void (*product)(const TileProduct&);
-  void (*end)();              // after them
-  std::size_t least_columns;  // of B from which it is faster than multiply-adds of floats
+  void (*end)();  // after them
+  // From where it is faster than multiply-adds of floats: columns of B; in gradients of the weights, products for a
+  // packed float, and the share of products that are not with zeros of the grid.
+  std::size_t least_columns, least_reuse;
+  double least_share;
 };
 
 const TileExecutor& emulated_tiles();     // plain loops, on any machine: what the others are held against

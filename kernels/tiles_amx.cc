@@ -93,8 +93,13 @@ void product(const TileProduct& p) {
 }  // namespace
 
 const TileExecutor* amx_tiles() {
-  static constexpr TileExecutor kTiles{
-      .name = "amx", .begin = configure, .product = product, .end = release, .least_columns = 8};
+  static constexpr TileExecutor kTiles{.name = "amx",
+                                       .begin = configure,
+                                       .product = product,
+                                       .end = release,
+                                       .least_columns = 8,
+                                       .least_reuse = 64,
+                                       .least_share = 0.5};
   return amx_state().permitted && amx_state().bf16 ? &kTiles : nullptr;
 }
 #else

@@ -88,8 +88,13 @@ void nothing() {}
 }  // namespace
 
 const TileExecutor* avx512_bf16_tiles() {
-  static constexpr TileExecutor kTiles{
-      .name = "avx512_bf16", .begin = nothing, .product = product, .end = nothing, .least_columns = kTileColumns + 1};
+  static constexpr TileExecutor kTiles{.name = "avx512_bf16",
+                                       .begin = nothing,
+                                       .product = product,
+                                       .end = nothing,
+                                       .least_columns = kTileColumns + 1,
+                                       .least_reuse = 200,
+                                       .least_share = 0.85};
   static const bool runs =
       __builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl");
   return runs ? &kTiles : nullptr;

@@ -12,13 +12,16 @@
 namespace tapestry::kernels::tiles {
 namespace {
 
+constexpr std::size_t kBandBytes = 384 * 1024;  // of a packed grid, which stays in L2 beside a panel of B
+constexpr std::size_t kTasks = 16;              // wanted
+
 // What the tasks of a correlation share.
 struct Job {
   Job(const Correlation& correlation, std::size_t number_of_terms)
       : c(correlation),
         terms(number_of_terms),
         pixel(c.groups * c.channels),
-        boxes(c, pixel, terms, c.outputs() * c.depth() * c.groups * c.columns),
+        boxes(c, pixel * terms * sizeof(Bf16), kBandBytes, kTasks),
         grid(c, boxes.box),
         run(grid.taps_lie_together() ? c.axes[3].taps * c.channels : c.channels),
         run_steps((run + kTileDepth - 1) / kTileDepth),
@@ -53,11 +56,7 @@ void list_steps(const Job& job, std::ptrdiff_t* steps) {
   const TileGrid& grid = job.grid;
   for (std::size_t run = 0; run < job.runs; ++run) {
     const TileGrid::Sizes taps = taps_of(job, run);
-    std::size_t phase = 0, distance = 0;
-    for (std::size_t i = 1; i < 4; ++i) {
-      phase = phase * grid.phases(i) + grid.phase_of(i, taps[i]);
-      distance = distance * grid.pitch(i) + grid.distance_of(i, taps[i]);
-    }
+    const std::size_t phase = grid.phase_of(taps), distance = grid.distance_of(taps);
     for (std::size_t i = 0; i < job.run_steps; ++i)
       *steps++ = static_cast<std::ptrdiff_t>(phase * job.phase + distance * job.pixel + i * kTileDepth);
   }
@@ -99,7 +98,7 @@ void fill_zeros(const Job& job, std::size_t begin, std::size_t end, Bf16* band) 
 // A line of the grid: zeros, what of x lies inside, zeros.
 bool pack_line(Target target, const Job& job, const TileGrid::Inside& in, bool outside, const float* x, std::size_t to,
                Bf16* band) {
-  const std::size_t pixel = job.pixel, end = job.grid.pitch(3), stride = job.c.axes[3].stride;
+  const std::size_t pixel = job.pixel, end = job.grid.pitch(3);
   if (outside || in.begin == in.end) {
     fill_zeros(job, to, to + end * pixel, band);
     return true;
@@ -108,8 +107,8 @@ bool pack_line(Target target, const Job& job, const TileGrid::Inside& in, bool o
   fill_zeros(job, to + in.end * pixel, to + end * pixel, band);
   const SplitTo s{.to = band + to + in.begin * pixel, .row = pixel, .plane = job.plane, .terms = job.terms};
   const std::size_t some = in.end - in.begin;
-  if (stride == 1) return split_rows(target, x + in.first * pixel, 0, 1, some * pixel, some * pixel, s);
-  return split_rows(target, x + in.first * pixel, stride * pixel, some, pixel, pixel, s);
+  if (in.stride == 1) return split_rows(target, x + in.first * pixel, 0, 1, some * pixel, some * pixel, s);
+  return split_rows(target, x + in.first * pixel, in.stride * pixel, some, pixel, pixel, s);
 }
 
 bool pack_band(Target target, const Job& job, const TileGrid::Sizes& begin, std::size_t images, const float* x,
@@ -118,19 +117,17 @@ bool pack_band(Target target, const Job& job, const TileGrid::Sizes& begin, std:
   const auto& axes = job.c.axes;
   bool finite = true;
   for (std::size_t phase = 0; phase < grid.all_phases(); ++phase) {
-    const std::size_t phases[4] = {0, phase / grid.phases(3) / grid.phases(2), phase / grid.phases(3) % grid.phases(2),
-                                   phase % grid.phases(3)};
-    TileGrid::Inside in[4];
-    for (std::size_t i = 1; i < 4; ++i) in[i] = grid.inside(i, phases[i], begin[i]);
+    const std::array<TileGrid::Inside, 4> in = grid.inside(phase, begin);
     std::size_t to = phase * job.phase;
     for (std::size_t n = 0; n < images; ++n)
       for (std::size_t i = 0; i < grid.pitch(1); ++i)
         for (std::size_t j = 0; j < grid.pitch(2); ++j, to += grid.pitch(3) * job.pixel) {
-          const bool outside = i < in[1].begin || i >= in[1].end || j < in[2].begin || j >= in[2].end;
-          const std::size_t at1 = in[1].first + (i - in[1].begin) * axes[1].stride;
-          const std::size_t at2 = in[2].first + (j - in[2].begin) * axes[2].stride;
-          const float* line =
-              outside ? nullptr : x + (((begin[0] + n) * axes[1].in + at1) * axes[2].in + at2) * axes[3].in * job.pixel;
+          const bool outside = !in[1].has(i) || !in[2].has(j);
+          const std::size_t image = begin[0] + n;
+          const float* line = outside
+                                  ? nullptr
+                                  : x + ((image * axes[1].in + in[1].position(i)) * axes[2].in + in[2].position(j)) *
+                                            axes[3].in * job.pixel;
           finite = pack_line(target, job, in[3], outside, line, to, band) && finite;
         }
     fill_zeros(job, to, std::max(to, (phase + 1) * job.phase), band);
@@ -215,7 +212,7 @@ bool correlate(const Device& device, const Correlation& c, const float* x, const
 // Whether tiles serve a correlation: enough columns and inputs that lie together to fill them, and few positions of
 // the grid that are no outputs.
 bool serves(const Device& device, const ConvDims& d, const Correlation& c) {
-  if (c.depth() == 0 || !grid_pays(c)) return false;
+  if (c.depth() == 0 || grid_share(c) < 0.5) return false;
   const std::size_t least = device.unit->least_products, products = c.outputs() * c.depth() * c.groups * c.columns;
   const std::size_t run = c.groups == 1 ? c.axes[3].taps * c.channels : c.channels;
   return least == 0 || (!is_depthwise(d) && c.columns >= device.unit->executor->least_columns && run >= kTileDepth &&

@@ -44,8 +44,13 @@ void nothing() {}
 }  // namespace
 
 const TileExecutor& emulated_tiles() {
-  static constexpr TileExecutor kEmulated{
-      .name = "emulated", .begin = nothing, .product = product, .end = nothing, .least_columns = 0};
+  static constexpr TileExecutor kEmulated{.name = "emulated",
+                                          .begin = nothing,
+                                          .product = product,
+                                          .end = nothing,
+                                          .least_columns = 0,
+                                          .least_reuse = 0,
+                                          .least_share = 0};
   return kEmulated;
 }
 

@@ -6,9 +6,7 @@
 namespace tapestry::kernels {
 namespace {
 
-constexpr std::size_t kBandBytes = 384 * 1024;          // of a packed grid, which stays in L2 beside a panel of B
-constexpr std::size_t kTasks = 16;                      // as many at least
-constexpr std::size_t kTaskProducts = 4 * 1024 * 1024;  // unless they become smaller than this
+constexpr std::size_t kBoxProducts = 4 * 1024 * 1024;  // boxes are not cut below this
 
 std::ptrdiff_t floor_div(std::ptrdiff_t a, std::size_t b) {
   const auto divisor = static_cast<std::ptrdiff_t>(b);
@@ -25,16 +23,16 @@ TileGrid::TileGrid(const Correlation& c, const Sizes& box) : c_(c), box_(box) {
     pitch_[i] = box[i];
     if (axis.taps == 0) continue;
     phases_[i] = std::min(axis.taps, axis.stride / std::gcd(axis.stride, axis.step));
-    const std::size_t more = distance_of(i, axis.taps - 1);
+    const std::size_t more = distance_along(i, axis.taps - 1);
     pitch_[i] += more;
     std::size_t shared = box[i] == axis.out ? more : 0;
     for (std::size_t phase = 0; phase < phases_[i] && shared != 0; ++phase) {
-      const Inside in = inside(i, phase, 0);
+      const Inside in = inside_along(i, phase, 0);
       shared = in.begin == in.end ? 0 : std::min({shared, in.begin, pitch_[i] - in.end});
     }
     pitch_[i] -= shared;
   }
-  const auto farthest = [&](std::size_t i) { return c.axes[i].taps == 0 ? 0 : distance_of(i, c.axes[i].taps - 1); };
+  const auto farthest = [&](std::size_t i) { return c.axes[i].taps == 0 ? 0 : distance_along(i, c.axes[i].taps - 1); };
   reach_ = (farthest(1) * pitch_[2] + farthest(2)) * pitch_[3] + farthest(3);
 }
 
@@ -46,11 +44,11 @@ std::ptrdiff_t TileGrid::at(std::size_t axis, std::size_t tap) const {
   return c_.axes[axis].start + static_cast<std::ptrdiff_t>(tap * c_.axes[axis].step);
 }
 
-std::size_t TileGrid::distance_of(std::size_t axis, std::size_t tap) const {
+std::size_t TileGrid::distance_along(std::size_t axis, std::size_t tap) const {
   return static_cast<std::size_t>(floor_div(at(axis, tap), c_.axes[axis].stride) - least_[axis]);
 }
 
-TileGrid::Inside TileGrid::inside(std::size_t axis, std::size_t phase, std::size_t output) const {
+TileGrid::Inside TileGrid::inside_along(std::size_t axis, std::size_t phase, std::size_t output) const {
   const CorrelationAxis& a = c_.axes[axis];
   const auto stride = static_cast<std::ptrdiff_t>(a.stride), in = static_cast<std::ptrdiff_t>(a.in);
   const std::ptrdiff_t remainder = a.taps == 0 ? 0 : at(axis, phase) - floor_div(at(axis, phase), a.stride) * stride;
@@ -60,20 +58,41 @@ TileGrid::Inside TileGrid::inside(std::size_t axis, std::size_t phase, std::size
   const std::ptrdiff_t begin = std::clamp<std::ptrdiff_t>(-line, 0, pitch);
   const std::ptrdiff_t positions = remainder >= in ? 0 : (in - remainder + stride - 1) / stride;
   const std::ptrdiff_t end = std::clamp<std::ptrdiff_t>(positions - line, begin, pitch);
-  return {static_cast<std::size_t>(begin), static_cast<std::size_t>(end),
-          begin == end ? 0 : static_cast<std::size_t>((line + begin) * stride + remainder)};
+  return {.begin = static_cast<std::size_t>(begin),
+          .end = static_cast<std::size_t>(end),
+          .first = begin == end ? 0 : static_cast<std::size_t>((line + begin) * stride + remainder),
+          .stride = a.stride};
+}
+
+std::size_t TileGrid::phase_of(const Sizes& tap) const {
+  std::size_t phase = 0;
+  for (std::size_t i = 1; i < 4; ++i) phase = phase * phases_[i] + tap[i] % phases_[i];
+  return phase;
+}
+
+std::size_t TileGrid::distance_of(const Sizes& tap) const {
+  std::size_t distance = 0;
+  for (std::size_t i = 1; i < 4; ++i) distance = distance * pitch_[i] + distance_along(i, tap[i]);
+  return distance;
+}
+
+std::array<TileGrid::Inside, 4> TileGrid::inside(std::size_t phase, const Sizes& begin) const {
+  std::array<Inside, 4> in{};
+  for (std::size_t i = 4; i-- > 1; phase /= phases_[i]) in[i] = inside_along(i, phase % phases_[i], begin[i]);
+  return in;
 }
 
 bool TileGrid::taps_lie_together() const {
-  return c_.groups == 1 && phases_[3] == 1 && (c_.axes[3].taps < 2 || distance_of(3, 1) == 1);
+  return c_.groups == 1 && phases_[3] == 1 && (c_.axes[3].taps < 2 || distance_along(3, 1) == 1);
 }
 
-TileBoxes::TileBoxes(const Correlation& c, std::size_t elements, std::size_t terms, std::size_t products) {
+TileBoxes::TileBoxes(const Correlation& c, std::size_t bytes, std::size_t most_bytes, std::size_t wanted) {
+  const std::size_t products = c.outputs() * c.depth() * c.groups * c.columns;
   for (std::size_t i = 0; i < 4; ++i) box[i] = c.axes[i].out;
   for (;;) {
     const TileGrid grid(c, box);
-    const bool large = grid.all_phases() * grid.plane(box[0], 0) * elements * terms * sizeof(Bf16) > kBandBytes;
-    const bool few = count() < kTasks && products / count() > kTaskProducts;
+    const bool large = grid.all_phases() * grid.plane(box[0], 0) * bytes > most_bytes;
+    const bool few = count() < wanted && products / count() > kBoxProducts;
     if (!large && !few) return;
     std::size_t axis = 0;
     while (axis < 4 && box[axis] == 1) ++axis;
@@ -96,15 +115,12 @@ TileBoxes::Sizes TileBoxes::size(const Correlation& c, const Sizes& begin) const
   return size;
 }
 
-bool grid_pays(const Correlation& c) {
+double grid_share(const Correlation& c) {
   const TileGrid grid(c, {c.axes[0].out, c.axes[1].out, c.axes[2].out, c.axes[3].out});
-  double positions = static_cast<double>(c.axes[0].out), phases = 1;
-  for (std::size_t i = 1; i < 4; ++i) {
-    positions *= static_cast<double>(grid.pitch(i));
-    phases *= static_cast<double>(grid.phases(i));
-  }
-  const auto outputs = static_cast<double>(c.outputs()), taps = static_cast<double>(c.depth() / c.channels);
-  return positions < 2 * outputs && phases < 2 * taps;
+  double positions = static_cast<double>(c.axes[0].out);
+  for (std::size_t i = 1; i < 4; ++i) positions *= static_cast<double>(grid.pitch(i));
+  const bool few_taps = grid.all_phases() * c.channels >= 2 * c.depth();
+  return few_taps ? 0 : static_cast<double>(c.outputs()) / positions;
 }
 
 std::size_t most_tiles(const TileGrid& grid, const TileGrid::Sizes& box) {

@@ -28,18 +28,25 @@ class TileGrid {
   // The grid of a phase, with what is read behind it: `more` positions, all zeros.
   std::size_t plane(std::size_t images, std::size_t more) const { return outputs_end(images) + reach_ + more; }
 
-  std::size_t phase_of(std::size_t axis, std::size_t tap) const { return tap % phases_[axis]; }
-  std::size_t distance_of(std::size_t axis, std::size_t tap) const;
-  // Which positions of a line of the grid lie inside x, for outputs from `output` on, and where the first of them is.
+  // The phase that a tap (of each axis) reads, and how far from the output in it.
+  std::size_t phase_of(const Sizes& tap) const;
+  std::size_t distance_of(const Sizes& tap) const;
+
+  // Which positions of a line along an axis lie inside x, and where the first of them is.
   struct Inside {
-    std::size_t begin, end, first;
+    std::size_t begin = 0, end = 1, first = 0, stride = 1;
+    bool has(std::size_t i) const { return begin <= i && i < end; }
+    std::size_t position(std::size_t i) const { return first + (i - begin) * stride; }
   };
-  Inside inside(std::size_t axis, std::size_t phase, std::size_t output) const;
+  // Along each axis of a phase, for outputs from `begin` on.
+  std::array<Inside, 4> inside(std::size_t phase, const Sizes& begin) const;
   // Whether the taps of a row of the kernel are neighbours.
   bool taps_lie_together() const;
 
  private:
   std::ptrdiff_t at(std::size_t axis, std::size_t tap) const;
+  std::size_t distance_along(std::size_t axis, std::size_t tap) const;
+  Inside inside_along(std::size_t axis, std::size_t phase, std::size_t output) const;
 
   Correlation c_;
   Sizes box_, phases_{1, 1, 1, 1}, pitch_{1, 1, 1, 1};
@@ -47,12 +54,11 @@ class TileGrid {
   std::size_t reach_ = 0;
 };
 
-// Outputs in boxes, each with a grid of its own, cut until `positions(grid, images)` of each are few enough and there
-// are enough tasks.
+// Outputs in boxes, each with a grid of its own: cut until no grid takes more than most_bytes, of which a position has
+// `bytes`, and there are as many boxes as wanted, unless they become small.
 struct TileBoxes {
   using Sizes = TileGrid::Sizes;
-  // `elements` of a position are packed as `terms` of bf16; `products` are those of all tasks.
-  TileBoxes(const Correlation&, std::size_t elements, std::size_t terms, std::size_t products);
+  TileBoxes(const Correlation&, std::size_t bytes, std::size_t most_bytes, std::size_t wanted);
   std::size_t count() const { return boxes[0] * boxes[1] * boxes[2] * boxes[3]; }
   Sizes begin(std::size_t number) const;
   Sizes size(const Correlation&, const Sizes& begin) const;
@@ -60,8 +66,8 @@ struct TileBoxes {
   Sizes box{1, 1, 1, 1}, boxes{1, 1, 1, 1};
 };
 
-// Whether most of what tiles would compute is wanted.
-bool grid_pays(const Correlation&);
+// The share of the positions of all grids that are outputs; 0 where a phase has few taps of its own.
+double grid_share(const Correlation&);
 
 // A tile whose rows are 16 neighbours of the grid, and where each is stored; kNowhere if it is no output.
 struct GridTile {

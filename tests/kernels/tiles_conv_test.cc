@@ -101,7 +101,12 @@ TEST_CASE("tiles_conv: a NaN reaches the outputs that see it, and no other, and 
                                  expected.data(), {});
       kernels::conv_backward_data(device, dims, In(problem.weight), problem.dy, dx);
       kernels::fma::conv_backward_data(device, dims, problem.weight.data(), problem.dy.data(), expected_dx.data(), {});
+      std::vector<float> dweight = problem.dweight, expected_dweight = dweight;
+      kernels::conv_backward_weights(device, dims, In(problem.x), problem.dy, dweight, {});
+      kernels::fma::conv_backward_weights(device, dims, problem.x.data(), problem.dy.data(), expected_dweight.data(),
+                                          nullptr);
       INFO(to_string(dims));
+      REQUIRE(std::memcmp(dweight.data(), expected_dweight.data(), dweight.size() * sizeof(float)) == 0);
       REQUIRE(std::memcmp(found.data(), expected.data(), found.size() * sizeof(float)) == 0);
       REQUIRE(std::memcmp(dx.data(), expected_dx.data(), dx.size() * sizeof(float)) == 0);
       count_case(device.target);
