@@ -15,47 +15,10 @@ bool fits_float(double variance, double epsilon) {
   return std::isnan(variance) || (variance < 1e30 && variance + epsilon > 1e-60);
 }
 
-// Mean and variance of each group, from the sums of t = x - center and t^2 of its channels. Says whether they are
-// exact: where a center lies far from the mean of its channel, squares lose digits.
-bool merge_moments(const ChannelNormDims& dims, const double* sums, const float* center, double* stats) {
-  const std::size_t size = dims.group_size();
-  const double count = static_cast<double>(dims.positions), per_group = 1 / static_cast<double>(size);
-  bool exact = true;
-  for (std::size_t g = 0; g < dims.groups; ++g) {
-    const double start = static_cast<double>(center[g * size]);
-    double shift = 0, squares = 0, farthest = 0;
-    for (std::size_t c = g * size; c < (g + 1) * size; ++c)
-      shift += static_cast<double>(center[c]) - start + sums[c] / count;
-    shift *= per_group;
-    for (std::size_t c = g * size; c < (g + 1) * size; ++c) {
-      const double off = sums[c] / count, apart = static_cast<double>(center[c]) - start + off - shift;
-      squares += sums[dims.channels + c] / count - off * off + apart * apart;
-      farthest = std::max(farthest, off * off);
-    }
-    stats[2 * g] = start + shift;
-    stats[2 * g + 1] = std::max(squares * per_group, 0.0);
-    if (std::isnan(squares)) stats[2 * g + 1] = squares;
-    exact = exact && !(farthest > 25 * (stats[2 * g + 1] + dims.epsilon));
-  }
-  return exact;
-}
-
-// Sums start from the mean of some positions: differences from it are small, and squares of them keep their digits.
-// Equal numbers have exactly that mean.
-void set_first_centers(const NormWork::Task& task, const ChannelNormDims& dims, const float* x) {
-  const std::size_t count = std::min<std::size_t>(dims.positions, 8), step = dims.positions / count;
-  const float* first = x + step / 2 * dims.channels;
-  float* const center = task.factor(0);
-  std::fill_n(center, dims.channels, 0.0f);
-  for (std::size_t i = 1; i < count; ++i)
-    for (std::size_t c = 0; c < dims.channels; ++c) center[c] += first[i * step * dims.channels + c] - first[c];
-  for (std::size_t c = 0; c < dims.channels; ++c) center[c] = first[c] + center[c] / static_cast<float>(count);
-}
-
 // Statistics of one sample.
 void find_moments(const NormWork& work, const NormWork::Task& task, const float* x, double* stats) {
   const ChannelNormDims& dims = work.dims;
-  set_first_centers(task, dims, x);
+  first_centers(work.device.target, dims, x, task.factor(0));
   for (bool again : {false, true}) {
     for (std::size_t c = 0; c < dims.channels && again; ++c) task.factor(0)[c] += task.factor(1)[c];
     task.repeat(0, 1);
@@ -64,7 +27,7 @@ void find_moments(const NormWork& work, const NormWork::Task& task, const float*
     });
     task.merge();
     const double* sums = task.sums();
-    if (merge_moments(dims, sums, task.factor(0), stats) && !dims.two_pass) break;
+    if (merge_moments(work.device.target, dims, sums, task.factor(0), stats, task.scratch()) && !dims.two_pass) break;
     for (std::size_t c = 0; c < dims.channels; ++c)
       task.factor(1)[c] = static_cast<float>(sums[c] / static_cast<double>(dims.positions));
   }
@@ -76,82 +39,16 @@ void find_moments(const NormWork& work, const NormWork::Task& task, const float*
   }
 }
 
-// What is the same for all elements of a group: center, the digits of the mean that it lacks, and rstd.
-struct GroupFactors {
-  GroupFactors(const double* stats, double epsilon)
-      : center(static_cast<float>(stats[0])),
-        low(stats[0] - static_cast<double>(center)),
-        rstd(1 / std::sqrt(stats[1] + epsilon)) {}
-  float center;
-  double low, rstd;
-};
-
 bool all_fit(const ChannelNormDims& dims, const double* stats) {
   for (std::size_t g = 0; g < dims.groups; ++g)
     if (!fits_float(stats[2 * g + 1], dims.epsilon)) return false;
   return true;
 }
 
-double weight_of(std::span<const float> weight, std::size_t channel) {
-  return weight.empty() ? 1 : static_cast<double>(weight[channel]);
-}
-
-// y = (x - center) scale + offset.
-void set_forward_factors(const NormWork::Task& task, const ChannelNormDims& dims, std::span<const float> weight,
-                         std::span<const float> bias, const double* stats) {
-  for (std::size_t g = 0; g < dims.groups; ++g) {
-    const GroupFactors factors(stats + 2 * g, dims.epsilon);
-    for (std::size_t c = g * dims.group_size(); c < (g + 1) * dims.group_size(); ++c) {
-      const double scale = factors.rstd * weight_of(weight, c);
-      task.factor(0)[c] = factors.center;
-      task.factor(1)[c] = static_cast<float>(scale);
-      task.factor(2)[c] = static_cast<float>((bias.empty() ? 0 : static_cast<double>(bias[c])) - factors.low * scale);
-    }
-  }
+void set_forward_factors(const NormWork& work, const NormWork::Task& task, const float* weight, const float* bias,
+                         const double* stats) {
+  forward_factors(work.device.target, work.dims, weight, bias, stats, task.factors());
   task.repeat(0, 3);
-}
-
-// Where some positions of a channel have equal gradients, all are summed and scaled as differences from these: where
-// all are equal, that gives exactly 0. Says whether there are any.
-bool set_shifts(const NormWork::Task& task, const ChannelNormDims& dims, const float* dy) {
-  const std::size_t count = std::min<std::size_t>(dims.positions, 8), step = dims.positions / count;
-  float* const shift = task.factor(5);
-  bool any = false;
-  for (std::size_t c = 0; c < dims.channels; ++c) {
-    bool equal = std::isfinite(dy[c]) && !dims.relu && !dims.frozen;
-    for (std::size_t i = 1; i < count && equal; ++i) equal = dy[i * step * dims.channels + c] == dy[c];
-    shift[c] = equal ? dy[c] : 0;
-    any = any || shift[c] != 0;
-  }
-  task.repeat(5, 1);
-  return any;
-}
-
-// Makes sums [2, channels] those of g h and g out of those of g t and g - shift, and sets dx = (g - shift) scale + t
-// slope + rest.
-void set_backward_factors(const NormWork::Task& task, const ChannelNormDims& dims, std::span<const float> weight,
-                          const double* stats, double* sums) {
-  const std::size_t size = dims.group_size(), channels = dims.channels;
-  const double count = static_cast<double>(dims.positions), share = 1 / (count * static_cast<double>(size));
-  for (std::size_t g = 0; g < dims.groups; ++g) {
-    const GroupFactors factors(stats + 2 * g, dims.epsilon);
-    const float* const shift = task.factor(5);
-    const auto weighted = [&](std::size_t c) { return weight_of(weight, c) * static_cast<double>(shift[c]); };
-    double products = 0, gradients = 0;  // of what lies above the shift of the first channel
-    for (std::size_t c = g * size; c < (g + 1) * size; ++c) {
-      gradients += weight_of(weight, c) * sums[channels + c] + count * (weighted(c) - weighted(g * size));
-      sums[channels + c] += count * static_cast<double>(shift[c]);
-      sums[c] = factors.rstd * (sums[c] - factors.low * sums[channels + c]);
-      products += weight_of(weight, c) * sums[c];
-    }
-    const double slope = dims.frozen ? 0 : -factors.rstd * factors.rstd * products * share;
-    const double mean = dims.frozen ? 0 : gradients * share;
-    std::fill_n(task.factor(3) + g * size, size, static_cast<float>(slope));
-    for (std::size_t c = g * size; c < (g + 1) * size; ++c)
-      task.factor(4)[c] =
-          static_cast<float>(factors.rstd * (weighted(c) - weighted(g * size) - mean) - slope * factors.low);
-  }
-  task.repeat(3, 2);
 }
 
 const float* piece_of(std::span<const float> values, std::size_t at) {
@@ -166,21 +63,23 @@ void channel_norm_forward(const Device& device, const ChannelNormDims& dims, std
                           std::span<float> y, std::span<double> stats) {
   if (x.empty()) return;
   const NormWork work(device, dims);
+  const bool stream = work.streams(y);
   work.for_samples([&](std::size_t n, const NormWork::Task& task) {
     const std::size_t at = n * dims.sample();
     double* const own = stats.data() + n * dims.groups * 2;
     if (!dims.frozen) find_moments(work, task, x.data() + at, own);
     if (!all_fit(dims, own))
       return reference::normalize_sample(dims, x.data() + at, weight, bias, piece_of(residual, at), own, y.data() + at);
-    set_forward_factors(task, dims, weight, bias, own);
-    task.for_pieces([&](std::size_t begin, std::size_t size, const NormSums&) {
+    set_forward_factors(work, task, or_null(weight), or_null(bias), own);
+    task.for_pieces_back([&](std::size_t begin, std::size_t size, const NormSums&) {
       const NormPiece piece{.x = x.data() + at + begin,
                             .residual = piece_of(residual, at + begin),
                             .y = nullptr,
                             .dy = nullptr,
                             .out = y.data() + at + begin,
                             .dresidual = nullptr,
-                            .size = size};
+                            .size = size,
+                            .stream = stream};
       normalize_columns(device.target, piece, dims.relu, task.columns());
     });
   });
@@ -197,6 +96,7 @@ void channel_norm_backward(const Device& device, const ChannelNormDims& dims, st
   double* const totals = reinterpret_cast<double*>(block.data());  // of each task, over its samples
   std::fill_n(totals, work.tasks() * 2 * channels, 0.0);
   const NormMask mask = mask_of(dims.relu, y);
+  const bool stream = work.streams(dx);
   work.for_samples([&](std::size_t n, const NormWork::Task& task) {
     const std::size_t at = n * dims.sample();
     const double* const own = stats.data() + n * dims.groups * 2;
@@ -212,8 +112,9 @@ void channel_norm_backward(const Device& device, const ChannelNormDims& dims, st
                                    dx.data() + at);
       return add_to_totals();
     }
-    set_forward_factors(task, dims, weight, bias, own);
-    const NormColumns columns = task.columns(set_shifts(task, dims, dy.data() + at));
+    set_forward_factors(work, task, or_null(weight), or_null(bias), own);
+    const NormColumns columns = task.columns(set_shifts(device.target, dims, dy.data() + at, task.factor(5)));
+    task.repeat(5, 1);
     const auto piece = [&](std::size_t begin, std::size_t size) {
       return NormPiece{.x = x.data() + at + begin,
                        .residual = nullptr,
@@ -221,16 +122,18 @@ void channel_norm_backward(const Device& device, const ChannelNormDims& dims, st
                        .dy = dy.data() + at + begin,
                        .out = piece_of(dx, at + begin),
                        .dresidual = piece_of(dresidual, at + begin),
-                       .size = size};
+                       .size = size,
+                       .stream = stream};
     };
     task.for_pieces([&](std::size_t begin, std::size_t size, const NormSums& to) {
       column_products(device.target, piece(begin, size), mask, columns, to);
     });
     task.merge();
-    set_backward_factors(task, dims, weight, own, sums);
+    backward_factors(device.target, dims, or_null(weight), sums, task.factors(), task.scratch());
+    task.repeat(3, 2);
     add_to_totals();
     if (dx.empty()) return;
-    task.for_pieces([&](std::size_t begin, std::size_t size, const NormSums&) {
+    task.for_pieces_back([&](std::size_t begin, std::size_t size, const NormSums&) {
       NormPiece masked = piece(begin, size);
       if (masked.dresidual != nullptr) masked.dy = masked.dresidual;
       gradient_columns(device.target, masked, dresidual.empty() ? mask : NormMask::none, columns);

@@ -9,90 +9,127 @@
 //
 #include "kernels/lanes-inl.h"
 #include "kernels/norm_mask-inl.h"
+#include "kernels/norm_stream-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace tapestry::kernels::HWY_NAMESPACE {
 
-inline constexpr std::size_t kShortRows = 16;   // whose sums stay in registers
-inline constexpr std::size_t kFloatRows = 256;  // whose sums stay in float
+inline constexpr std::size_t kRowsAtOnce = 8;  // which share the factors of their columns
+inline constexpr std::size_t kFloatRows = 64;  // whose sums stay in float
 
 using D = hn::ScalableTag<float>;
 using V = hn::Vec<D>;
 
-// Two sums of each column: add(i, j, lanes, sums) adds the terms of the elements at i, in the columns at j.
-template <class Add>
-HWY_INLINE void ColumnSums(std::size_t size, std::size_t width, const NormSums& to, const Add& add) {
+// Calls body(row, count, columns) for [row, row + count) in runs of kRows, known to the compiler, then of one row, then
+// for the first columns of the row that is cut short.
+template <std::size_t kRows, class Body>
+HWY_INLINE void ForRows(std::size_t begin, std::size_t end, std::size_t width, std::size_t cut, const Body& body) {
+  constexpr std::integral_constant<std::size_t, kRows> kMany;
+  constexpr std::integral_constant<std::size_t, 1> kOne;
+  std::size_t row = begin;
+  for (; row + kRows <= end; row += kRows) body(row, kMany, width);
+  for (; row < end; ++row) body(row, kOne, width);
+  if (cut > 0) body(row, kOne, cut);
+}
+
+// Two sums of each column: prepare(j, lanes) gives the factors of the columns at j, add(i, factors, lanes, sums) adds
+// the terms of the elements at i.
+template <class Prepare, class Add>
+HWY_INLINE void ColumnSums(std::size_t size, std::size_t width, const NormSums& to, const Prepare& prepare,
+                           const Add& add) {
   const D d;
-  const std::size_t step = hn::Lanes(d), rows = size / width, cut = size % width;
-  const auto panel = [&](std::size_t row, std::size_t count, std::size_t columns) HWY_ATTR {
-    const auto keep = [&](V sum, std::size_t k, std::size_t j, auto lanes) HWY_ATTR {
-      float* const partial = to.partial + k * width + j;
-      store(hn::Add(load(d, partial, lanes), sum), d, partial, lanes);
-    };
-    std::size_t j = 0;
-    for (; j + 4 * step <= columns; j += 4 * step) {
-      V sums[4][2];
-      for (auto& pair : sums) pair[0] = pair[1] = hn::Zero(d);
-      for (std::size_t r = row; r < row + count; ++r)
-        for (std::size_t u = 0; u < 4; ++u) add(r * width + j + u * step, j + u * step, AllLanes{}, sums[u]);
-      for (std::size_t u = 0; u < 4; ++u)
-        for (std::size_t k = 0; k < 2; ++k) keep(sums[u][k], k, j + u * step, AllLanes{});
-    }
-    for_lanes(d, columns - j, [&](std::size_t i, auto lanes) HWY_ATTR {
-      V sums[2] = {hn::Zero(d), hn::Zero(d)};
-      for (std::size_t r = row; r < row + count; ++r) add(r * width + j + i, j + i, lanes, sums);
-      for (std::size_t k = 0; k < 2; ++k) keep(sums[k], k, j + i, lanes);
-    });
-  };
+  const std::size_t rows = size / width, cut = size % width;
+  float *HWY_RESTRICT first = to.partial, *HWY_RESTRICT second = to.partial + width;
   std::fill(to.totals, to.totals + 2 * width, 0.0);
   std::size_t row = 0;
   do {
     std::fill(to.partial, to.partial + 2 * width, 0.0f);
     const std::size_t end = std::min(rows, row + kFloatRows);
-    for (; row < end; row += std::min(kShortRows, end - row)) panel(row, std::min(kShortRows, end - row), width);
-    if (row == rows && cut > 0) panel(row, 1, cut);
+    ForRows<kRowsAtOnce>(row, end, width, end == rows ? cut : 0,
+                         [&](std::size_t r, auto count, std::size_t columns) HWY_ATTR {
+                           for_lanes(d, columns, [&](std::size_t j, auto lanes) HWY_ATTR {
+                             const auto factors = prepare(j, lanes);
+                             V even[2] = {hn::Zero(d), hn::Zero(d)}, odd[2] = {hn::Zero(d), hn::Zero(d)};
+                             for (std::size_t k = 0; k < count; ++k)
+                               add((r + k) * width + j, factors, lanes, k % 2 == 0 ? even : odd);
+                             store(hn::Add(load(d, first + j, lanes), hn::Add(even[0], odd[0])), d, first + j, lanes);
+                             store(hn::Add(load(d, second + j, lanes), hn::Add(even[1], odd[1])), d, second + j, lanes);
+                           });
+                         });
+    row = end;
     for (std::size_t j = 0; j < 2 * width; ++j) to.totals[j] += static_cast<double>(to.partial[j]);
   } while (row < rows);
 }
 
-// Calls body(i, j, lanes) for all elements i, in columns j.
-template <class Body>
-HWY_INLINE void ForColumns(std::size_t size, std::size_t width, const Body& body) {
-  for (std::size_t row = 0; row < size; row += width)
-    for_lanes(D(), std::min(width, size - row), [&](std::size_t j, auto lanes) HWY_ATTR { body(row + j, j, lanes); });
+// Calls body(i, factors, lanes) for all elements i, with the factors of their columns. One row at once keeps the order
+// that caches like best for what they are to hold; several share factors where the result passes them by.
+template <bool kStream, class Prepare, class Body>
+HWY_INLINE void ForColumns(std::size_t size, std::size_t width, const Prepare& prepare, const Body& body) {
+  ForRows<kStream ? kRowsAtOnce : 1>(0, size / width, width, size % width,
+                                     [&](std::size_t r, auto count, std::size_t columns) HWY_ATTR {
+                                       for_lanes(D(), columns, [&](std::size_t j, auto lanes) HWY_ATTR {
+                                         const auto factors = prepare(j, lanes);
+                                         for (std::size_t k = 0; k < count; ++k)
+                                           body((r + k) * width + j, factors, lanes);
+                                       });
+                                     });
+}
+
+// Factors of columns in registers.
+struct Affine {
+  V center, scale, offset;
+};
+struct Gradient {
+  Affine affine;
+  V slope, rest, shift;
+};
+
+template <class Lanes>
+HWY_INLINE Affine AffineOf(const NormColumns& columns, std::size_t j, Lanes lanes) {
+  const D d;
+  return {load(d, columns.center + j, lanes), load(d, columns.scale + j, lanes), load(d, columns.offset + j, lanes)};
+}
+template <bool kShifted, class Lanes>
+HWY_INLINE V ShiftOf(const NormColumns& columns, std::size_t j, Lanes lanes) {
+  if constexpr (kShifted) return load(D(), columns.shift + j, lanes);
+  return hn::Zero(D());
+}
+template <bool kShifted, class Lanes>
+HWY_INLINE Gradient GradientOf(const NormColumns& columns, std::size_t j, Lanes lanes) {
+  const D d;
+  return {AffineOf(columns, j, lanes), load(d, columns.slope + j, lanes), load(d, columns.rest + j, lanes),
+          ShiftOf<kShifted>(columns, j, lanes)};
 }
 
 void ColumnMoments(const float* HWY_RESTRICT x, std::size_t size, const NormColumns& columns, const NormSums& to) {
   const D d;
-  ColumnSums(size, columns.width, to, [&](std::size_t i, std::size_t j, auto lanes, V* sums) HWY_ATTR {
-    const auto t = hn::Sub(load(d, x + i, lanes), load(d, columns.center + j, lanes));
-    sums[0] = hn::Add(sums[0], t);
-    sums[1] = hn::MulAdd(t, t, sums[1]);
-  });
+  ColumnSums(
+      size, columns.width, to, [&](std::size_t j, auto lanes) HWY_ATTR { return load(d, columns.center + j, lanes); },
+      [&](std::size_t i, V center, auto lanes, V* sums) HWY_ATTR {
+        const auto t = hn::Sub(ReadAhead(d, x + i, lanes), center);
+        sums[0] = hn::Add(sums[0], t);
+        sums[1] = hn::MulAdd(t, t, sums[1]);
+      });
 }
 
 // The norm itself. Forward and backward must find the same sign, so it is written once.
-template <class Lanes>
-HWY_INLINE V Scaled(const NormColumns& columns, V t, std::size_t j, Lanes lanes) {
-  return hn::MulAdd(t, load(D(), columns.scale + j, lanes), load(D(), columns.offset + j, lanes));
-}
+HWY_INLINE V Scaled(const Affine& factors, V t) { return hn::MulAdd(t, factors.scale, factors.offset); }
 
 template <NormMask kMask, class Lanes>
-HWY_INLINE V Passed(const NormPiece& piece, const NormColumns& columns, V t, std::size_t i, std::size_t j,
-                    Lanes lanes) {
+HWY_INLINE V Passed(const NormPiece& piece, const Affine& factors, V t, std::size_t i, Lanes lanes) {
   const D d;
-  const V g = load(d, piece.dy + i, lanes);
+  const V g = ReadAhead(d, piece.dy + i, lanes);
   if constexpr (kMask == NormMask::none)
     return g;
   else if constexpr (kMask == NormMask::computed)
-    return PositivePart(d, Scaled(columns, t, j, lanes), g);
+    return PositivePart(d, Scaled(factors, t), g);
   else
     return PositivePart(d, load(d, piece.y + i, lanes), g);
 }
 
-template <bool kShifted, class Lanes>
-HWY_INLINE V Shifted(const NormColumns& columns, V g, std::size_t j, Lanes lanes) {
-  if constexpr (kShifted) return hn::Sub(g, load(D(), columns.shift + j, lanes));
+template <bool kShifted>
+HWY_INLINE V Shifted(V g, V shift) {
+  if constexpr (kShifted) return hn::Sub(g, shift);
   return g;
 }
 
@@ -106,13 +143,16 @@ HWY_INLINE void WithGradients(NormMask mask, const NormColumns& columns, const B
 template <NormMask kMask, bool kShifted, bool kResidual>
 HWY_INLINE void Products(const NormPiece& piece, const NormColumns& columns, const NormSums& to) {
   const D d;
-  ColumnSums(piece.size, columns.width, to, [&](std::size_t i, std::size_t j, auto lanes, V* sums) HWY_ATTR {
-    const auto t = hn::Sub(load(d, piece.x + i, lanes), load(d, columns.center + j, lanes));
-    const auto g = Passed<kMask>(piece, columns, t, i, j, lanes);
-    sums[0] = hn::MulAdd(g, t, sums[0]);
-    sums[1] = hn::Add(sums[1], Shifted<kShifted>(columns, g, j, lanes));
-    if constexpr (kResidual) store(g, d, piece.dresidual + i, lanes);
-  });
+  ColumnSums(
+      piece.size, columns.width, to,
+      [&](std::size_t j, auto lanes) HWY_ATTR { return GradientOf<kShifted>(columns, j, lanes); },
+      [&](std::size_t i, const Gradient& factors, auto lanes, V* sums) HWY_ATTR {
+        const auto t = hn::Sub(ReadAhead(D(), piece.x + i, lanes), factors.affine.center);
+        const auto g = Passed<kMask>(piece, factors.affine, t, i, lanes);
+        sums[0] = hn::MulAdd(g, t, sums[0]);
+        sums[1] = hn::Add(sums[1], Shifted<kShifted>(g, factors.shift));
+        if constexpr (kResidual) store(g, d, piece.dresidual + i, lanes);
+      });
 }
 
 void ColumnProducts(const NormPiece& piece, NormMask mask, const NormColumns& columns, const NormSums& to) {
@@ -127,11 +167,15 @@ void ColumnProducts(const NormPiece& piece, NormMask mask, const NormColumns& co
 template <bool kRelu, bool kResidual>
 HWY_INLINE void Normalize(const NormPiece& piece, const NormColumns& columns) {
   const D d;
-  ForColumns(piece.size, columns.width, [&](std::size_t i, std::size_t j, auto lanes) HWY_ATTR {
-    auto v = Scaled(columns, hn::Sub(load(d, piece.x + i, lanes), load(d, columns.center + j, lanes)), j, lanes);
-    if constexpr (kResidual) v = hn::Add(v, load(d, piece.residual + i, lanes));
-    if constexpr (kRelu) v = PositivePart(d, v, v);
-    store(v, d, piece.out + i, lanes);
+  WithStream(piece.stream, [&](auto stream) HWY_ATTR {
+    ForColumns<decltype(stream)::value>(
+        piece.size, columns.width, [&](std::size_t j, auto lanes) HWY_ATTR { return AffineOf(columns, j, lanes); },
+        [&](std::size_t i, const Affine& factors, auto lanes) HWY_ATTR {
+          auto v = Scaled(factors, hn::Sub(ReadAhead(D(), piece.x + i, lanes), factors.center));
+          if constexpr (kResidual) v = hn::Add(v, load(d, piece.residual + i, lanes));
+          if constexpr (kRelu) v = PositivePart(d, v, v);
+          Write<decltype(stream)::value>(d, v, piece.out + i, lanes);
+        });
   });
 }
 
@@ -142,14 +186,19 @@ void NormalizeColumns(const NormPiece& piece, bool relu, const NormColumns& colu
 }
 
 void GradientColumns(const NormPiece& piece, NormMask mask, const NormColumns& columns) {
-  const D d;
-  WithGradients(mask, columns, [&](auto constant, auto shift) HWY_ATTR {
-    ForColumns(piece.size, columns.width, [&](std::size_t i, std::size_t j, auto lanes) HWY_ATTR {
-      const auto t = hn::Sub(load(d, piece.x + i, lanes), load(d, columns.center + j, lanes));
-      const auto g = Shifted<decltype(shift)::value>(
-          columns, Passed<decltype(constant)::value>(piece, columns, t, i, j, lanes), j, lanes);
-      const auto rest = hn::MulAdd(t, load(d, columns.slope + j, lanes), load(d, columns.rest + j, lanes));
-      store(hn::MulAdd(g, load(d, columns.scale + j, lanes), rest), d, piece.out + i, lanes);
+  WithGradients(mask, columns, [&](auto constant, auto shifted) HWY_ATTR {
+    constexpr bool kShifted = decltype(shifted)::value;
+    WithStream(piece.stream, [&](auto stream) HWY_ATTR {
+      ForColumns<decltype(stream)::value>(
+          piece.size, columns.width,
+          [&](std::size_t j, auto lanes) HWY_ATTR { return GradientOf<kShifted>(columns, j, lanes); },
+          [&](std::size_t i, const Gradient& factors, auto lanes) HWY_ATTR {
+            const auto t = hn::Sub(ReadAhead(D(), piece.x + i, lanes), factors.affine.center);
+            const auto g = Passed<decltype(constant)::value>(piece, factors.affine, t, i, lanes);
+            const auto rest = hn::MulAdd(t, factors.slope, factors.rest);
+            Write<decltype(stream)::value>(
+                D(), hn::MulAdd(Shifted<kShifted>(g, factors.shift), factors.affine.scale, rest), piece.out + i, lanes);
+          });
     });
   });
 }

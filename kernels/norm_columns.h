@@ -27,6 +27,7 @@ struct NormPiece {
   const float *x, *residual, *y, *dy;  // residual may be nullptr, y where the mask does not ask for it
   float *out, *dresidual;              // dresidual may be nullptr
   std::size_t size;
+  bool stream;  // whether out, which is aligned to vectors, goes past the caches
 };
 
 // totals = the sums of t and t^2.

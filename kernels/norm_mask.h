@@ -1,6 +1,10 @@
 // What the norm kernels say to each other across the dispatch.
 #pragma once
 
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
 namespace tapestry::kernels {
 
 // What of dy a ReLU behind a norm lets pass: all, where the norm computed again is positive, or where y is.
@@ -15,10 +19,18 @@ inline bool squares_fit_float(double variance, double epsilon) {
   return variance < 1e30 && (variance > 1e-20 || epsilon > 1e-12);
 }
 
+// Whether `out`, in rows of `width`, is written past the caches: where these will not hold it until somebody reads it,
+// a store would only read it first. Rows must begin where vectors do.
+inline bool norm_streams(std::span<const float> out, std::size_t width) {
+  constexpr std::size_t kLeast = std::size_t{1} << 20;
+  return out.size() >= kLeast && width % 16 == 0 && reinterpret_cast<std::uintptr_t>(out.data()) % 64 == 0;
+}
+
 // What layer norm reads and writes; nullptr where it is missing.
 struct LayerNormArrays {
   const float *x, *weight, *bias, *residual, *y, *dy;
   float *out, *dresidual, *sum_weight, *sum_bias;
+  bool stream;  // whether out goes past the caches
 };
 
 }  // namespace tapestry::kernels

@@ -3,10 +3,13 @@
 
 #include <algorithm>
 #include <numeric>
+#include <span>
 
 #include "kernels/device.h"
 #include "kernels/dims.h"
 #include "kernels/norm_columns.h"
+#include "kernels/norm_factors.h"
+#include "kernels/norm_mask.h"
 
 namespace tapestry::kernels {
 
@@ -21,7 +24,7 @@ class NormWork {
     whole_ = pieces_ == 1 || dims.batch >= 8;
     grain_ = whole_ ? std::max<std::size_t>(1, kGrain / dims.sample()) : dims.batch;
     const std::size_t tasks = (dims.batch + grain_ - 1) / grain_;
-    doubles_ = pieces_ * 2 * width_;
+    doubles_ = pieces_ * 2 * width_ + kDoubles * dims.channels;
     floats_ = pieces_ * 2 * width_ + kFactors * width_;
     block_ = device.arena.allocate(tasks * (doubles_ * sizeof(double) + floats_ * sizeof(float)));
     first_ = reinterpret_cast<double*>(block_.data());
@@ -41,6 +44,10 @@ class NormWork {
     std::size_t index() const { return index_; }
     double* sums() const { return sums_; }  // [2, channels], once they are merged
 
+    NormFactors factors() const {
+      return {factor(0), factor(1), factor(2), factor(3), factor(4), factor(5), doubles(0), doubles(1)};
+    }
+    double* scratch() const { return doubles(2); }  // [3, channels]
     float* factor(std::size_t k) const { return floats_ + work_.pieces_ * 2 * work_.width_ + k * work_.width_; }
     NormColumns columns(bool shift = false) const {
       return {work_.width_, factor(0), factor(1), factor(2), factor(3), factor(4), shift ? factor(5) : nullptr};
@@ -48,20 +55,19 @@ class NormWork {
     // Calls body(begin, size, sums) for each piece of the sample.
     template <class Body>
     void for_pieces(const Body& body) const {
-      const auto piece = [&](std::size_t i) {
-        const std::size_t begin = i * work_.piece_, width = work_.width_;
-        body(begin, std::min(work_.piece_, work_.dims.sample() - begin),
-             NormSums{floats_ + i * 2 * width, sums_ + i * 2 * width});
-      };
-      if (!alone_) return work_.device.pool.run(work_.pieces_, piece);
-      for (std::size_t i = 0; i < work_.pieces_; ++i) piece(i);
+      run_pieces([&](std::size_t i) { piece(i, body); });
+    }
+    // The same, from the last piece to the first: a second pass begins with what the caches still hold of the first.
+    template <class Body>
+    void for_pieces_back(const Body& body) const {
+      run_pieces([&](std::size_t i) { piece(work_.pieces_ - 1 - i, body); });
     }
     // Makes sums() of those [2, width] of all pieces, in order.
     void merge() const {
       const std::size_t width = work_.width_, channels = work_.dims.channels;
       for (std::size_t i = 1; i < work_.pieces_; ++i)
         for (std::size_t j = 0; j < 2 * width; ++j) sums_[j] += sums_[i * 2 * width + j];
-      for (std::size_t k = 0; k < 2; ++k)
+      for (std::size_t k = 0; k < 2 && width > channels; ++k)
         for (std::size_t c = 0; c < channels; ++c) {
           double sum = sums_[k * width + c];
           for (std::size_t j = c + channels; j < width; j += channels) sum += sums_[k * width + j];
@@ -76,6 +82,19 @@ class NormWork {
     }
 
    private:
+    template <class Body>
+    void piece(std::size_t i, const Body& body) const {
+      const std::size_t begin = i * work_.piece_, width = work_.width_;
+      body(begin, std::min(work_.piece_, work_.dims.sample() - begin),
+           NormSums{floats_ + i * 2 * width, sums_ + i * 2 * width});
+    }
+    template <class Body>
+    void run_pieces(const Body& body) const {
+      if (!alone_) return work_.device.pool.run(work_.pieces_, body);
+      for (std::size_t i = 0; i < work_.pieces_; ++i) body(i);
+    }
+    double* doubles(std::size_t k) const { return sums_ + work_.pieces_ * 2 * work_.width_ + k * work_.dims.channels; }
+
     const NormWork& work_;
     double* sums_;
     float* floats_;
@@ -96,12 +115,13 @@ class NormWork {
   }
 
   std::size_t tasks() const { return tasks_; }
+  bool streams(std::span<const float> out) const { return norm_streams(out, width_); }
 
   const ChannelNormDims& dims;
   const Device& device;
 
  private:
-  static constexpr std::size_t kFactors = 6;
+  static constexpr std::size_t kFactors = 6, kDoubles = 5;
 
   // How many positions make a row of columns: whole vectors of 16, and at least 64 numbers where the sample has them.
   static std::size_t repeats(const ChannelNormDims& dims) {

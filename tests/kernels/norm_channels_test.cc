@@ -124,6 +124,15 @@ TEST_CASE("channel norm kernels: large samples in pieces, many small ones, and b
   });
 }
 
+TEST_CASE("channel norm kernels: tensors beyond the caches, aligned or not") {
+  for_each_target([](const kernels::Device& device) {
+    const ChannelNormDims one{.batch = 1, .positions = 16400, .channels = 64, .groups = 64, .relu = true};
+    ChannelNormRun(one).check(device);
+    ChannelNormRun(one, {.residual = true}, 1).check(device);
+    ChannelNormRun({.batch = 12, .positions = 2750, .channels = 32, .groups = 8}, {.residual = true}).check(device);
+  });
+}
+
 TEST_CASE("channel norm kernels: given statistics are constants, and outputs that nobody wants are left out") {
   for_each_target([](const kernels::Device& device) {
     for (const auto& [channels, groups] : kChannels)
