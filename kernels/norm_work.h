@@ -42,6 +42,7 @@ class NormWork {
           alone_(alone) {}
 
     std::size_t index() const { return index_; }
+    bool alone() const { return alone_; }   // on one thread
     double* sums() const { return sums_; }  // [2, channels], once they are merged
 
     NormFactors factors() const {

@@ -9,34 +9,14 @@
 #define HWY_TARGET_INCLUDE "kernels/pool.cc"
 #include "kernels/highway.h"
 //
-#include "kernels/lanes-inl.h"
+#include "kernels/taps-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace tapestry::kernels::HWY_NAMESPACE {
 
-using Floats = hn::ScalableTag<float>;
-using Taps = hn::RebindToSigned<Floats>;
+using Taps = TapLanes;
 using V = hn::Vec<Floats>;
 using VI = hn::Vec<Taps>;
-
-// Taps of 32 bits in lanes, of 8 or 32 bits in memory.
-template <class Lanes>
-HWY_INLINE VI LoadTaps(const std::int32_t* from, Lanes lanes) {
-  return load(Taps(), from, lanes);
-}
-template <class Lanes>
-HWY_INLINE void StoreTaps(VI taps, std::int32_t* to, Lanes lanes) {
-  store(taps, Taps(), to, lanes);
-}
-template <class Lanes>
-HWY_INLINE VI LoadTaps(const std::uint8_t* from, Lanes lanes) {
-  return hn::PromoteTo(Taps(), load(hn::Rebind<std::uint8_t, Taps>(), from, lanes));
-}
-template <class Lanes>
-HWY_INLINE void StoreTaps(VI taps, std::uint8_t* to, Lanes lanes) {
-  const hn::Rebind<std::uint8_t, Taps> bytes;
-  store(hn::DemoteTo(bytes, taps), bytes, to, lanes);
-}
 
 template <std::size_t kVectors, class Index, class Lanes>
 HWY_INLINE void LargestOfPixel(std::span<const PixelJoin> joins, const float* x, float* y, Index* argmax, Lanes lanes) {

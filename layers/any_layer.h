@@ -19,11 +19,13 @@ class LayerValue {
   virtual Var forward(const Var& x, Mode mode, const Tail& tail) = 0;
   virtual bool takes_activation() const = 0;
   virtual bool takes_residual() const = 0;
+  virtual bool takes_pool() const = 0;
   virtual bool leaves_bias() const = 0;
   virtual bool drops_bias(Mode mode) const = 0;
   virtual bool takes_norm() const = 0;
   virtual std::optional<ImageNorm> image_norm(const Var& x) const = 0;
   virtual Activation activation() const = 0;
+  virtual PoolWindows windows() const = 0;
   virtual Flow build(Builder& builder, const Flow& in) = 0;
   virtual void visit(std::string_view name, Visitor& visitor) = 0;
   virtual std::string_view describe() const = 0;  // "Linear"
@@ -54,11 +56,13 @@ class AnyLayer {
   // See layer.h.
   bool takes_activation() const { return held().takes_activation(); }
   bool takes_residual() const { return held().takes_residual(); }
+  bool takes_pool() const { return held().takes_pool(); }
   bool leaves_bias() const { return held().leaves_bias(); }
   bool drops_bias(Mode mode) const { return held().drops_bias(mode); }
   bool takes_norm() const { return held().takes_norm(); }
   std::optional<ImageNorm> image_norm(const Var& x) const { return held().image_norm(x); }
   Activation activation() const { return held().activation(); }
+  PoolWindows windows() const { return held().windows(); }
   Flow build(Builder& builder, const Flow& in) const { return held().build(builder, in); }
   // Visits the layer within under `name`; without a name, as itself.
   void visit(std::string_view name, Visitor& visitor) const { held().visit(name, visitor); }
@@ -88,11 +92,13 @@ class AnyLayer {
     Var forward(const Var& x, Mode mode, const Tail& tail) override { return apply(layer_, x, mode, tail); }
     bool takes_activation() const override { return tapestry::takes_activation(layer_); }
     bool takes_residual() const override { return tapestry::takes_residual(layer_); }
+    bool takes_pool() const override { return tapestry::takes_pool(layer_); }
     bool leaves_bias() const override { return tapestry::leaves_bias(layer_); }
     bool drops_bias(Mode mode) const override { return tapestry::drops_bias(layer_, mode); }
     bool takes_norm() const override { return tapestry::takes_norm(layer_); }
     std::optional<ImageNorm> image_norm(const Var& x) const override { return image_norm_of(layer_, x); }
     Activation activation() const override { return activation_of(layer_); }
+    PoolWindows windows() const override { return windows_of(layer_); }
     Flow build(Builder& builder, const Flow& in) override { return builder(layer_, in); }
     void visit(std::string_view name, Visitor& visitor) override { visitor(name, layer_); }
     std::string_view describe() const override { return detail::type_name<L>(); }

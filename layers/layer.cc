@@ -7,7 +7,7 @@
 namespace tapestry {
 
 Var finish(const Var& y, const Tail& tail) {
-  return activate(tail.residual.value() ? tail.residual + y : y, tail.activation);
+  return max_pool(activate(tail.residual.value() ? tail.residual + y : y, tail.activation), tail.pool);
 }
 
 void AnyLayer::fail_moved() { throw ArgumentError("this layer was moved from"); }

@@ -8,16 +8,18 @@
 
 #include "autodiff/ops/activation.h"
 #include "autodiff/ops/conv.h"
+#include "autodiff/ops/pool.h"
 #include "autodiff/var.h"
 
 namespace tapestry {
 
 enum class Mode { train, eval };
 
-// What stands around a layer and may be computed with it, in one pass: y = activation(residual + layer(x)).
+// What stands around a layer and may be computed with it, in one pass: y = pool(activation(residual + layer(x))).
 struct Tail {
   Activation activation = Activation::none;
   Var residual = {};                // of the shape of layer(x); nothing: none is added
+  PoolWindows pool = {};            // none: nothing is pooled
   Var* left_bias = nullptr;         // where the layer puts its bias instead of adding it; only for what leaves_bias()
   Var input_bias = {};              // what the layer before left like this; only for what drops_bias()
   const ImageNorm* norm = nullptr;  // comes between the layer and the residual; only for what takes_norm()
@@ -75,6 +77,15 @@ bool takes_residual(const L& layer) {
     return false;
 }
 
+// Whether the layer takes the largest of a tail's windows in its own pass: only what says so does.
+template <Layer L>
+bool takes_pool(const L& layer) {
+  if constexpr (requires { layer.takes_pool(); })
+    return layer.takes_pool();
+  else
+    return false;
+}
+
 // Whether the layer ends with a bias [C] that it can leave to the layer behind it: only what says so does.
 template <Layer L>
 bool leaves_bias(const L& layer) {
@@ -111,14 +122,14 @@ std::optional<ImageNorm> image_norm_of(const L& layer, const Var& x) {
     return {};
 }
 
-// activation(residual + y), as ops of their own.
+// pool(activation(residual + y)), as ops of their own.
 Var finish(const Var& y, const Tail& tail);
 
 // The layer and its tail: in one pass where the layer takes all of the tail.
 template <Layer L>
 Var apply(L& layer, const Var& x, Mode mode, const Tail& tail) {
   const bool taken = (tail.activation == Activation::none || takes_activation(layer)) &&
-                     (!tail.residual.value() || takes_residual(layer));
+                     (!tail.residual.value() || takes_residual(layer)) && (tail.pool.axes == 0 || takes_pool(layer));
   const Tail biases{.left_bias = tail.left_bias, .input_bias = tail.input_bias};
   if constexpr (requires { layer.takes_norm(); })
     if (tail.norm != nullptr) return layer(x, tail);
@@ -139,6 +150,17 @@ Activation activation_of(const L& layer) {
     return layer.activation();
   else
     return Activation::none;
+}
+
+// The windows of which the layer takes the largest, where the layer before it may do so in its own pass.
+template <Layer L>
+PoolWindows windows_of(const L& layer) {
+  if constexpr (requires {
+                  { layer.windows() } -> std::same_as<PoolWindows>;
+                })
+    return layer.windows();
+  else
+    return {};
 }
 
 namespace detail {

@@ -79,10 +79,10 @@ Var BatchNorm::operator()(const Var& x, Mode mode, const Tensor& mask, const Tai
   const Shape& sample = options.in_size;
   if (sample.rank() == 0 || x.shape() != sample) return normalize(x, mode, mask, tail);
   const Location& where = options.where;
-  const Tail batched{tail.activation,
-                     tail.residual.value() ? reshape(tail.residual, sample.prepend(1), where) : tail.residual, nullptr,
-                     tail.input_bias};
-  return reshape(normalize(reshape(x, sample.prepend(1), where), mode, mask, batched), sample, where);
+  const Var residual = tail.residual.value() ? reshape(tail.residual, sample.prepend(1), where) : tail.residual;
+  const Tail batched{.activation = tail.activation, .residual = residual, .input_bias = tail.input_bias};
+  const Var y = normalize(reshape(x, sample.prepend(1), where), mode, mask, batched);
+  return max_pool(reshape(y, sample, where), tail.pool);
 }
 
 Var BatchNorm::normalize(const Var& x, Mode mode, const Tensor& mask, const Tail& tail) const {
@@ -100,6 +100,7 @@ Var BatchNorm::normalize(const Var& x, Mode mode, const Tensor& mask, const Tail
   o.running_variance = options.running_variance;
   o.feature_axes = features(x.shape().rank());
   o.input_bias = tail.input_bias;
+  o.pool = tail.pool;
   return batch_norm(x, affine_on(weight, has_weight(), x, name_, options.where),
                     affine_on(bias, has_bias(), x, name_, options.where), o);
 }

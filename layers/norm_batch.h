@@ -51,6 +51,7 @@ class BatchNorm {
   Var operator()(const Var& x, Mode mode, const Tensor& mask, const Tail& tail = {}) const;
   bool takes_activation() const { return takes_tail(options); }
   bool takes_residual() const { return takes_tail(options); }
+  bool takes_pool() const { return options.in_size.rank() == 0; }
   bool drops_bias(Mode mode) const {
     return (mode == Mode::train || !options.track_running_stats) && own_channels(options) && options.axis.count() == 0;
   }

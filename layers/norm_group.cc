@@ -105,6 +105,7 @@ Var GroupNorm::operator()(const Var& x, const Tensor& mask, const Tail& tail) co
   o.feature_axes = options.feature_axes;
   o.affine = options.affine;
   o.input_bias = tail.input_bias;
+  o.pool = tail.pool;
   return group_norm(x, detail::affine_on(weight, has_weight(), x, "GroupNorm", options.where),
                     detail::affine_on(bias, has_bias(), x, "GroupNorm", options.where), o);
 }

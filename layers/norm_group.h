@@ -52,6 +52,7 @@ class GroupNorm {
   Var operator()(const Var& x, const Tensor& mask, const Tail& tail = {}) const;
   bool takes_activation() const { return detail::takes_tail(options); }
   bool takes_residual() const { return detail::takes_tail(options); }
+  bool takes_pool() const { return true; }
   bool drops_bias(Mode) const;  // where each group has one channel
   std::optional<ImageNorm> image_norm(const Var& x) const;
 

@@ -37,6 +37,14 @@ class Pool {
   Function function_;
 };
 
+// Those of a pooling whose windows lie side by side; none for others.
+template <int Axes>
+PoolWindows windows_of(const MaxPoolOptions<Axes>& o) {
+  const bool side_by_side = (o.stride == Sizes<Axes>(0) || o.stride == o.kernel) && o.padding == Sizes<Axes>(0) &&
+                            o.dilation == Sizes<Axes>(1) && !o.ceil_mode;
+  return side_by_side ? PoolWindows(o.kernel, o.where) : PoolWindows();
+}
+
 }  // namespace detail
 
 // MaxPool2d{2}: windows of 2x2 without overlap. MaxPool2d{{.kernel = 3, .stride = 2, .padding = 1}}: all options.
@@ -44,16 +52,19 @@ struct MaxPool1d : detail::Pool<MaxPoolOptions<1>> {
   explicit MaxPool1d(const Options& options) : Pool("max_pool1d", max_pool1d, options) {}
   explicit MaxPool1d(const Sizes<1>& kernel, Location where = std::source_location::current())
       : MaxPool1d(Options{.kernel = kernel, .where = where}) {}
+  PoolWindows windows() const { return detail::windows_of(options); }
 };
 struct MaxPool2d : detail::Pool<MaxPoolOptions<2>> {
   explicit MaxPool2d(const Options& options) : Pool("max_pool2d", max_pool2d, options) {}
   explicit MaxPool2d(const Sizes<2>& kernel, Location where = std::source_location::current())
       : MaxPool2d(Options{.kernel = kernel, .where = where}) {}
+  PoolWindows windows() const { return detail::windows_of(options); }
 };
 struct MaxPool3d : detail::Pool<MaxPoolOptions<3>> {
   explicit MaxPool3d(const Options& options) : Pool("max_pool3d", max_pool3d, options) {}
   explicit MaxPool3d(const Sizes<3>& kernel, Location where = std::source_location::current())
       : MaxPool3d(Options{.kernel = kernel, .where = where}) {}
+  PoolWindows windows() const { return detail::windows_of(options); }
 };
 
 struct AvgPool1d : detail::Pool<AvgPoolOptions<1>> {

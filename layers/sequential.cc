@@ -85,11 +85,14 @@ Var Sequential::operator()(const Var& x, Mode mode, const Tail& tail) const {
       if (++i == layers_.size()) {
         own.activation = tail.activation;
         own.residual = tail.residual;
+        own.pool = tail.pool;
         return layer(y, mode, own);
       }
     }
     if (fuse && layer.takes_activation()) own.activation = layers_[i].activation();
     if (own.activation != Activation::none) ++i;
+    if (fuse && i < layers_.size() && layer.takes_pool()) own.pool = layers_[i].windows();
+    if (own.pool.axes != 0) ++i;
     y = layer(y, mode, own);
   }
   return finish(y, tail);

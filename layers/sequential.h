@@ -35,13 +35,14 @@ class Sequential {
   void build(Context& context, const Shape& input, DType dtype = DType::float32) { build_from(context, input, dtype); }
   bool built() const { return built_; }
 
-  // The output of the last layer. A layer that can computes the Relu behind it in its own pass, and does not
-  // add a bias that the norm behind it takes away again, unless the context was told not to fuse; names, numbers and
-  // values are those of the layers by themselves. ArgumentError, from the first layer that needs it, before the model
-  // is built.
+  // The output of the last layer. A layer that can computes the Relu and the MaxPool behind it in its own pass, and
+  // does not add a bias that the norm behind it takes away again, unless the context was told not to fuse; names,
+  // numbers and values are those of the layers by themselves. ArgumentError, from the first layer that needs it, before
+  // the model is built.
   Var operator()(const Var& x, Mode mode, const Tail& tail = {}) const;
   bool takes_activation() const { return !layers_.empty() && layers_.back().takes_activation(); }
   bool takes_residual() const { return !layers_.empty() && layers_.back().takes_residual(); }
+  bool takes_pool() const { return !layers_.empty() && layers_.back().takes_pool(); }
 
   std::size_t size() const { return layers_.size(); }
   const AnyLayer& operator[](std::size_t index) const;  // ArgumentError past the end

@@ -12,12 +12,16 @@
 // input_bias, of the size of the last axis: what is normalized is x + input_bias. Where each channel has the mean over
 // the elements of one replica taken away, without a mask, nothing is added: the gradient is exactly 0, and the running
 // mean alone sees the bias.
+//
+// pool: y is the largest of each window of what all that gives. One pass where windows cover every position, activation
+// is none or relu and there is no residual; then x at the largest elements and their taps are saved, in place of y.
 #pragma once
 
 #include <optional>
 
 #include "autodiff/axes.h"
 #include "autodiff/ops/activation.h"
+#include "autodiff/ops/pool.h"
 #include "autodiff/parameter.h"
 #include "autodiff/replicas.h"
 #include "autodiff/var.h"
@@ -79,6 +83,7 @@ struct GroupNormOptions {
   Activation activation = Activation::none;
   Var residual = {};
   Var input_bias = {};
+  PoolWindows pool = {};
   Location where = std::source_location::current();
 };
 
@@ -99,6 +104,7 @@ struct InstanceNormOptions {
   Activation activation = Activation::none;
   Var residual = {};
   Var input_bias = {};
+  PoolWindows pool = {};
   Location where = std::source_location::current();
 };
 
@@ -131,6 +137,7 @@ struct BatchNormOptions {
   Activation activation = Activation::none;
   Var residual = {};
   Var input_bias = {};
+  PoolWindows pool = {};
   Location where = std::source_location::current();
 };
 

@@ -163,7 +163,7 @@ Var channel_batch_norm(const NormOperands& in, const Axes& features, const Batch
   }
   const auto norm = [&](const Var& residual, bool relu) {
     dims.relu = relu;
-    return channel_norm(kOp, dims, flat, residual, stats, o.where);
+    return channel_norm(kOp, dims, flat, residual, stats, o.pool, o.where);
   };
   const Var y = last.moves()
                     ? detail::finished(last.back(norm({}, false), o.where), o.dtype, o.residual, o.activation, o.where)
@@ -197,6 +197,11 @@ Var batch_norm(const Var& x, const Var& weight, const Var& bias, const BatchNorm
     BatchNormOptions rest = o;
     rest.input_bias = {};
     return batch_norm(Operand(x, o.where.source) + o.input_bias, weight, bias, rest);
+  }
+  if (o.pool.axes != 0 && !detail::pools_too(x, weight, bias, axes, o)) {
+    BatchNormOptions rest = o;
+    rest.pool = {};
+    return max_pool(batch_norm(x, weight, bias, rest), o.pool);
   }
   NormOperands in(x, weight, bias, o.where);
   in.input_bias = o.input_bias;

@@ -38,28 +38,77 @@ Tensor channel_stats(const kernels::ChannelNormDims& dims, const Var& x) {
                         DType::float64);
 }
 
+bool pools_too(const Var& x, const Axes& features, const PoolWindows& windows) {
+  if (windows.axes == 0 || !x.options().fuse || x.shape().rank() != windows.axes + 2 || x.shape().size() == 0 ||
+      !same(features, last_axes(x.shape().rank(), 1)))
+    return false;
+  constexpr auto kMost = static_cast<std::int64_t>(kernels::NormWindows::kMostTaps);
+  std::int64_t taps = 1;
+  for (int axis = 1; axis <= windows.axes; ++axis) {
+    const std::int64_t size = windows.kernel[static_cast<std::size_t>(axis + 2 - windows.axes)];
+    if (size < 1 || size > kMost || x.shape()[axis] % size != 0) return false;
+    taps *= size;
+  }
+  return taps <= kMost;
+}
+
+namespace {
+
+// What a pooled norm saves; nothing for others.
+struct Pooled {
+  Pooled(const NormInputs& inputs, const Var& x, const PoolWindows& from) : shape(x.shape()) {
+    if (from.axes == 0) return;
+    const auto first = static_cast<std::size_t>(3 - from.axes);
+    for (std::size_t axis = first; axis < 3; ++axis) {
+      const int of_x = static_cast<int>(axis - first) + 1;
+      windows.in[axis] = static_cast<std::size_t>(x.shape()[of_x]);
+      windows.kernel[axis] = static_cast<std::size_t>(from.kernel[axis]);
+      shape = shape.with(of_x, x.shape()[of_x] / from.kernel[axis]);
+    }
+    if (!inputs.wanted()) return;
+    largest = x.value().like(shape);
+    taps = x.device().arena.allocate(static_cast<std::size_t>(shape.size()));
+  }
+  template <class T>
+  kernels::NormPool<T> of() {
+    if (windows.taps() == 1) return {};
+    return {&windows,
+            largest ? largest.span<T>() : std::span<T>(),
+            {reinterpret_cast<std::uint8_t*>(taps.data()), taps ? static_cast<std::size_t>(shape.size()) : 0}};
+  }
+  kernels::NormWindows windows;
+  Shape shape;
+  Tensor largest;
+  Block taps;
+};
+
+}  // namespace
+
 Var channel_norm(const char* op, const kernels::ChannelNormDims& dims, const NormOperands& in, const Var& residual,
-                 Tensor stats, const Location& where) {
+                 Tensor stats, const PoolWindows& windows, const Location& where) {
   const Var& x = in.x;
   const kernels::Device& device = x.device();
   const NormInputs inputs(x, in.weight, in.bias, residual, in.input_bias);
-  Tensor y = x.value().like();
+  Pooled pooled(inputs, x, windows);
+  Tensor y = x.value().like(pooled.shape);
   visit_floating(op, x.dtype(), [&]<class T>(T) {
     kernels::channel_norm_forward(device, dims, x.value().span<T>(), in.weight.value().span<T>(),
                                   in.bias.value().span<T>(), residual.value().span<T>(), y.span<T>(),
-                                  stats.span<double>());
+                                  stats.span<double>(), pooled.of<T>());
   });
   const Tensor mask = inputs.mask(dims.relu, y);
-  return record(op, y, inputs.span(), where,
-                [op, &device, dims, at = inputs.places(), x = x.value(), weight = in.weight.value(),
-                 bias = in.bias.value(), stats = std::as_const(stats), mask](const Tensor& dy, GradSlots grads) {
-                  NormGradients to(grads, at);
-                  visit_floating(op, x.dtype(), [&]<class T>(T) {
-                    kernels::channel_norm_backward(device, dims, x.span<T>(), weight.span<T>(), bias.span<T>(),
-                                                   stats.span<double>(), mask.span<T>(), dy.span<T>(), to.dx.span<T>(),
-                                                   to.dweight.span<T>(), to.dbias.span<T>(), to.dresidual.span<T>());
-                  });
-                });
+  return record(
+      op, y, inputs.span(), where,
+      [op, &device, dims, at = inputs.places(), x = x.value(), weight = in.weight.value(), bias = in.bias.value(),
+       stats = std::as_const(stats), mask, pooled](const Tensor& dy, GradSlots grads) mutable {
+        NormGradients to(grads, at);
+        visit_floating(op, x.dtype(), [&]<class T>(T) {
+          kernels::channel_norm_backward(device, dims, x.span<T>(), weight.span<T>(), bias.span<T>(),
+                                         stats.span<double>(), mask.span<T>(), dy.span<T>(), to.dx.span<T>(),
+                                         to.dweight.span<T>(), to.dbias.span<T>(), to.dresidual.span<T>(),
+                                         pooled.of<T>());
+        });
+      });
 }
 
 }  // namespace detail
@@ -139,7 +188,7 @@ Var channel_groups(const char* op, const Groups& groups, const NormOperands& in,
   flat.take(last(in.x, o.where), Shape{sizes[-1]}, o.where);
   const auto norm = [&](const Var& residual, bool relu) {
     dims.relu = relu;
-    return channel_norm(op, dims, flat, residual, detail::channel_stats(dims, flat.x), o.where);
+    return channel_norm(op, dims, flat, residual, detail::channel_stats(dims, flat.x), o.pool, o.where);
   };
   if (!last.moves()) return detail::with_tail(flat.x, o, norm);
   return detail::finished(last.back(norm({}, false), o.where), o.dtype, o.residual, o.activation, o.where);
@@ -164,6 +213,11 @@ Var normalize_groups(const char* op, const Groups& groups, const Var& given, con
     Options rest = o;
     rest.input_bias = {};
     return normalize_groups(op, groups, Operand(given, o.where.source) + o.input_bias, weight, bias, rest);
+  }
+  if (o.pool.axes != 0 && !(whole && detail::pools_too(given, weight, bias, groups.features, o))) {
+    Options rest = o;
+    rest.pool = {};
+    return max_pool(normalize_groups(op, groups, given, weight, bias, rest), o.pool);
   }
   NormOperands in(given, weight, bias, o.where);
   in.input_bias = o.input_bias;

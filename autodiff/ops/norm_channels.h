@@ -2,6 +2,7 @@
 #pragma once
 
 #include "autodiff/ops/norm_inputs.h"
+#include "autodiff/ops/pool.h"
 #include "kernels/norm_channels.h"
 
 namespace tapestry::detail {
@@ -23,9 +24,21 @@ class FeaturesLast {
   bool moves_;
 };
 
-// stats [batch, groups, 2] are written, or read where they are frozen.
+// stats [batch, groups, 2] are written, or read where they are frozen. With windows for which pools_too() holds, x is
+// as it was given, and y is pooled.
 Var channel_norm(const char* op, const kernels::ChannelNormDims& dims, const NormOperands& in, const Var& residual,
-                 Tensor stats, const Location& where);
+                 Tensor stats, const PoolWindows& windows, const Location& where);
+
+// Whether the norm of x can take the largest of each window in its own pass.
+bool pools_too(const Var& x, const Axes& features, const PoolWindows& windows);
+// The same for a norm with these operands and options.
+template <class Options>
+bool pools_too(const Var& x, const Var& weight, const Var& bias, const Axes& features, const Options& o) {
+  const auto one_type = [&](const Var& v) { return !v.value() || v.dtype() == x.dtype(); };
+  return !o.mask && o.replicas == nullptr && !o.residual.value() && one_type(weight) && one_type(bias) &&
+         o.dtype.value_or(x.dtype()) == x.dtype() &&
+         (o.activation == Activation::none || o.activation == Activation::relu) && pools_too(x, features, o.pool);
+}
 
 // New statistics for channel_norm.
 Tensor channel_stats(const kernels::ChannelNormDims& dims, const Var& x);

@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <span>
@@ -76,6 +77,10 @@ class NormInputs {
   }
   std::span<const InputRef> span() const { return std::span(all_).first(static_cast<std::size_t>(count_)); }
   const NormPlaces& places() const { return places_; }
+  // Whether a gradient will be asked for.
+  bool wanted() const {
+    return std::ranges::any_of(span(), [](const InputRef& input) { return input.var->requires_grad(); });
+  }
   // What backward needs to know where the ReLU passes: y, or nothing where it can compute that from x.
   Tensor mask(bool relu, const Tensor& y) const { return relu && places_.residual >= 0 ? y : Tensor{}; }
 

@@ -180,6 +180,13 @@ Var max_pool1d(const Var& x, const MaxPoolOptions<1>& options) { return max_pool
 Var max_pool2d(const Var& x, const MaxPoolOptions<2>& options) { return max_pool("max_pool2d", x, options); }
 Var max_pool3d(const Var& x, const MaxPoolOptions<3>& options) { return max_pool("max_pool3d", x, options); }
 
+Var max_pool(const Var& x, const PoolWindows& w) {
+  if (w.axes == 1) return max_pool1d(x, {.kernel = w.kernel[2], .where = w.where});
+  if (w.axes == 2) return max_pool2d(x, {.kernel = {w.kernel[1], w.kernel[2]}, .where = w.where});
+  if (w.axes == 3) return max_pool3d(x, {.kernel = {w.kernel[0], w.kernel[1], w.kernel[2]}, .where = w.where});
+  return x;
+}
+
 Var avg_pool1d(const Var& x, const AvgPoolOptions<1>& options) { return avg_pool("avg_pool1d", x, options); }
 Var avg_pool2d(const Var& x, const AvgPoolOptions<2>& options) { return avg_pool("avg_pool2d", x, options); }
 Var avg_pool3d(const Var& x, const AvgPoolOptions<3>& options) { return avg_pool("avg_pool3d", x, options); }

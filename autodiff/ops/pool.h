@@ -24,6 +24,20 @@ Var max_pool1d(const Var& x, const MaxPoolOptions<1>& options);
 Var max_pool2d(const Var& x, const MaxPoolOptions<2>& options);
 Var max_pool3d(const Var& x, const MaxPoolOptions<3>& options);
 
+// Max pooling by windows that lie side by side, without a rank in its type: for ops that pool what they give.
+struct PoolWindows {
+  PoolWindows() = default;  // none
+  template <int Axes>
+  PoolWindows(const Sizes<Axes>& sizes, Location where = std::source_location::current())  // NOLINT: implicit
+      : axes(Axes), kernel(spatial(sizes, 1)), where(where) {}
+
+  int axes = 0;  // spatial ones, at the end of `kernel`
+  Window::Axes kernel{1, 1, 1};
+  Location where;
+};
+// max_pool1d to 3d with this kernel and nothing else; x itself for no windows.
+Var max_pool(const Var& x, const PoolWindows& windows);
+
 template <int Axes>
 struct AvgPoolOptions {
   Sizes<Axes> kernel = 0;             // to be given

@@ -5,6 +5,7 @@
 #include <map>
 
 #include "autodiff/tape.h"
+#include "kernels/error.h"
 #include "layers/activation.h"
 #include "layers/conv.h"
 #include "layers/linear.h"
@@ -12,6 +13,7 @@
 #include "layers/norm_batch.h"
 #include "layers/norm_group.h"
 #include "layers/norm_instance.h"
+#include "layers/pool.h"
 #include "layers/reshape.h"
 #include "layers/residual.h"
 #include "layers/sequential.h"
@@ -112,6 +114,8 @@ TEST_CASE("Fusion: a norm with its activation, and with the sum behind it") {
   check({kBare >> kBatchNorm >> Relu{}, {"conv2d", "batch_norm"}, {"conv2d", "batch_norm", "relu"}});
   check({Silu{} >> kGroupNorm >> Relu{}, {"silu", "group_norm"}, {"silu", "group_norm", "relu"}});
   check({Silu{} >> kLayerNorm >> Relu{}, {"silu", "layer_norm"}, {"silu", "layer_norm", "relu"}});
+  const BatchNorm2d own{{.activation = Activation::relu}};
+  check({Sequential{} >> own, {"batch_norm"}, {"batch_norm", "relu"}});
   check({Sequential{} >> Residual{kBare >> kBatchNorm} >> Relu{},
          {"conv2d", "batch_norm"},
          {"conv2d", "batch_norm", "add", "relu"}});
@@ -140,6 +144,44 @@ TEST_CASE("Fusion: norms of other kinds stay apart from the convolution before t
   apart(kBare >> LayerNorm{{.axes = 3}}, {"conv2d", "layer_norm"});
   const Conv2d own{{.out = 4, .kernel = 3, .bias = false, .activation = Activation::silu}};
   apart(own >> kGroupNorm, {"conv2d", "silu", "group_norm"});
+}
+
+TEST_CASE("Fusion: a norm with its activation and the max pooling behind it") {
+  const auto pooled = [](const auto& norm, const std::string& op, Mode mode = Mode::train) {
+    check({Sequential{} >> norm >> Relu{} >> MaxPool2d{2}, {op}, {op, "relu", "max_pool2d"}, mode});
+    check({Sequential{} >> norm >> MaxPool2d{{.kernel = {2, 3}, .stride = {2, 3}}}, {op}, {op, "max_pool2d"}, mode});
+  };
+  pooled(kBatchNorm, "batch_norm");
+  pooled(kBatchNorm, "batch_norm", Mode::eval);
+  pooled(kGroupNorm, "group_norm");
+  pooled(kInstanceNorm, "instance_norm");
+  check({kConv >> kBatchNorm >> Relu{} >> MaxPool2d{3} >> kConv,
+         {"conv2d", "batch_norm", "conv2d"},
+         {"conv2d", "batch_norm", "relu", "max_pool2d", "conv2d"}});
+}
+
+TEST_CASE("Fusion: a model within a model hands the pooling on, whatever its last layer is fused with") {
+  for (const Sequential& inner :
+       {kBare >> kBatchNorm, kBare >> kGroupNorm, kBare >> kLayerNorm, kConv >> kInstanceNorm}) {
+    const Sequential model = Sequential{} >> inner >> Relu{} >> MaxPool2d{2};
+    const Outcome fused = run(model, {8, 8, 4}, Mode::train, DType::float64, true);
+    require_close(fused.numbers, run(model, {8, 8, 4}, Mode::train, DType::float64, false).numbers, 1e-13);
+  }
+}
+
+TEST_CASE("Fusion: other poolings are ops of their own") {
+  const Names fused{"conv2d", "batch_norm", "max_pool2d"}, parts{"conv2d", "batch_norm", "relu", "max_pool2d"};
+  check({kBare >> kBatchNorm >> Relu{} >> MaxPool2d{4}, fused, parts});
+  check({kBare >> kBatchNorm >> Relu{} >> MaxPool2d{{.kernel = 3, .stride = 1}}, fused, parts});
+  check({kBare >> kBatchNorm >> Relu{} >> MaxPool2d{{.kernel = 2, .padding = 1}}, fused, parts});
+  const Names smooth{"conv2d", "batch_norm", "silu", "max_pool2d"};
+  check({kBare >> kBatchNorm >> Silu{} >> MaxPool2d{2}, smooth, smooth});
+  check({Sequential{} >> Residual{kBare >> kBatchNorm} >> Relu{} >> MaxPool2d{2},
+         fused,
+         {"conv2d", "batch_norm", "add", "relu", "max_pool2d"}});
+  Context context{{.threads = 1}};
+  Sequential model = Input{6, 6, 4} >> kBatchNorm >> MaxPool2d{7};
+  REQUIRE_THROWS_AS(model.build(context), ShapeError);
 }
 
 TEST_CASE("Fusion: a bias that a norm takes away is not added, has the gradient 0, and moves the running mean") {
