@@ -8,6 +8,7 @@
 #endif
 
 #include <cstddef>
+#include <cstring>
 #include <type_traits>
 
 HWY_BEFORE_NAMESPACE();
@@ -36,13 +37,25 @@ template <class D>
 constexpr bool kMaskedTails = HWY_TARGET == HWY_AVX3 ||
                               (HWY_TARGET == HWY_AVX2 && sizeof(hn::TFromD<D>) >= sizeof(float));
 
+// Copies `count` elements, fewer than 2 kPart. In parts of fixed sizes, for a loop becomes a call, and the compiler
+// keeps sums in memory that are alive across a call.
+template <std::size_t kPart, class T>
+HWY_INLINE void CopySome(const T* from, T* to, std::size_t count) {
+  if constexpr (kPart != 0) {
+    const std::size_t part = count & kPart;
+    if (part != 0) std::memcpy(to, from, kPart * sizeof(T));
+    CopySome<kPart / 2>(from + part, to + part, count);
+  }
+}
+
 template <class D>
 HWY_INLINE hn::Vec<D> load(D d, const hn::TFromD<D>* from, FirstLanes lanes) {
   if constexpr (kMaskedTails<D>) {
     return hn::MaskedLoad(hn::FirstN(d, lanes.count), d, from);
   } else {
-    HWY_ALIGN hn::TFromD<D> buffer[HWY_MAX_BYTES / sizeof(hn::TFromD<D>)] = {};
-    for (std::size_t i = 0; i < lanes.count; ++i) buffer[i] = from[i];
+    constexpr std::size_t kMost = HWY_MAX_BYTES / sizeof(hn::TFromD<D>);
+    HWY_ALIGN hn::TFromD<D> buffer[kMost] = {};
+    CopySome<kMost / 2>(from, buffer, lanes.count);
     return hn::Load(d, buffer);
   }
 }
@@ -51,9 +64,10 @@ HWY_INLINE void store(hn::Vec<D> v, D d, hn::TFromD<D>* to, FirstLanes lanes) {
   if constexpr (kMaskedTails<D>) {
     hn::BlendedStore(v, hn::FirstN(d, lanes.count), d, to);
   } else {
-    HWY_ALIGN hn::TFromD<D> buffer[HWY_MAX_BYTES / sizeof(hn::TFromD<D>)] = {};
+    constexpr std::size_t kMost = HWY_MAX_BYTES / sizeof(hn::TFromD<D>);
+    HWY_ALIGN hn::TFromD<D> buffer[kMost] = {};
     hn::Store(v, d, buffer);
-    for (std::size_t i = 0; i < lanes.count; ++i) to[i] = buffer[i];
+    CopySome<kMost / 2>(buffer, to, lanes.count);
   }
 }
 

@@ -61,7 +61,7 @@ void FlippedRows(const MatmulDims& dims, std::size_t row, std::size_t row_end, c
 }
 
 // Tiles of dot products: rows of A by rows of op(B)^T, vectors along k.
-#if HWY_TARGET == HWY_AVX3
+#if HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_NEON
 constexpr std::size_t kDotRows = 5, kDotColumns = 5;
 #else
 constexpr std::size_t kDotRows = 3, kDotColumns = 3;
