@@ -38,6 +38,7 @@ constexpr std::int64_t highway_bit(Target target) {
     case Target::avx2:
       return HWY_TARGETS & HWY_AVX2;
     case Target::avx3:
+    case Target::amx:
       return HWY_TARGETS & HWY_AVX3;
 #elif HWY_ARCH_ARM
     case Target::neon:

@@ -30,7 +30,7 @@ MatrixUnit tile_unit(const TileExecutor& executor, Precision precision, std::siz
 }
 
 const MatrixUnit& matrix_unit(Target target, Precision precision) {
-  if (target == Target::avx3 && amx_tiles() != nullptr) {
+  if (target == Target::amx && amx_tiles() != nullptr) {
     static const MatrixUnit kAmx[] = {tile_unit(*amx_tiles(), Precision::highest, kLeastProducts),
                                       tile_unit(*amx_tiles(), Precision::high, kLeastProducts),
                                       tile_unit(*amx_tiles(), Precision::medium, kLeastProducts)};

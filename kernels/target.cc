@@ -3,6 +3,7 @@
 #include <cstdlib>
 
 #include "kernels/error.h"
+#include "kernels/tiles.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/target.cc"
@@ -13,7 +14,7 @@ namespace tapestry {
 namespace {
 
 constexpr Target kAll[] = {Target::scalar, Target::sse2, Target::ssse3, Target::sse4,
-                           Target::avx2,   Target::avx3, Target::neon};
+                           Target::avx2,   Target::avx3, Target::amx,   Target::neon};
 
 std::string listed(const std::vector<Target>& targets) {
   std::string names;
@@ -37,6 +38,8 @@ std::string_view target_name(Target target) {
       return "avx2";
     case Target::avx3:
       return "avx3";
+    case Target::amx:
+      return "amx";
     case Target::neon:
       return "neon";
   }
@@ -47,7 +50,9 @@ std::vector<Target> available_targets() {
   const std::int64_t supported = hwy::SupportedTargets();
   std::vector<Target> targets;
   for (Target target : kAll)
-    if (target == Target::scalar || (kernels::highway_bit(target) & supported) != 0) targets.push_back(target);
+    if (target == Target::scalar ||
+        ((kernels::highway_bit(target) & supported) != 0 && (target != Target::amx || kernels::amx_tiles() != nullptr)))
+      targets.push_back(target);
   return targets;
 }
 

@@ -21,6 +21,7 @@ const Kernels& kernels_of(Target target) {
     case Target::avx2:
       return avx2::kKernels;
     case Target::avx3:
+    case Target::amx:
       return avx512::kKernels;
 #endif
     default:
