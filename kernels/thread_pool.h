@@ -1,5 +1,5 @@
 // A small pool whose results do not depend on its size: work is cut into chunks by the shape alone, and whichever
-// thread is free claims the next chunk. Workers spin briefly, then sleep; the caller works too.
+// thread is free claims the next chunk, of its own share first. Workers spin briefly, then sleep; the caller works too.
 #pragma once
 
 #include <atomic>
@@ -46,15 +46,14 @@ class ThreadPool {
   static constexpr std::uint32_t kOpen = 1u << 31;
 
   std::vector<std::thread> workers_;
-  std::unique_ptr<Counter[]> counters_;
+  std::unique_ptr<Counter[]> counters_;  // chunks run, by thread; then the next chunk of each share
 
   std::atomic<bool> busy_{false};
   alignas(64) std::atomic<std::uint32_t> epoch_{0};  // rises with every job; workers wait for it to change
   std::atomic<std::uint32_t> gate_{0};               // kOpen while a job takes workers, plus the workers inside
   std::atomic<int> sleepers_{0};
   std::atomic<bool> ending_{false};
-  alignas(64) std::atomic<std::size_t> next_{0};
-  std::size_t chunks_ = 0;
+  alignas(64) std::size_t chunks_ = 0;
   const FunctionRef<void(std::size_t)>* body_ = nullptr;
   std::atomic<bool> failed_{false};
   std::exception_ptr failure_;
