@@ -55,6 +55,8 @@ ContextState::ContextState(ContextOptions given)
              options.precision, nullptr} {
   check_replica_axes(options.replicas);
   device.unit = &kernels::matrix_unit(device.target, device.precision);
+  device.meter = options.meter;
+  pool.measure(options.meter);
 }
 
 ContextState::~ContextState() = default;

@@ -48,7 +48,8 @@ struct ContextOptions {
   std::optional<Target> target = std::nullopt;             // nothing: $TAPESTRY_TARGET, else the best one
   std::function<void(std::string_view)> warn = nullptr;    // what a user should know; nothing: a line on stderr
   std::function<void(const TraceEvent&)> trace = nullptr;  // called for each op of a tape; free where not set
-  std::vector<ReplicaAxis> replicas = {};                  // the axes of replicas on which this context is one
+  kernels::Meter* meter = nullptr;         // what kernels tell; of this context alone, free where not set
+  std::vector<ReplicaAxis> replicas = {};  // the axes of replicas on which this context is one
   bool fuse = true;  // whether what belongs together is one pass; otherwise each part is an op of its own
 };
 

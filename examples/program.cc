@@ -172,7 +172,10 @@ int run(int argc, char** argv, const std::string& description, Options defaults,
 Context make_context(const Options& options) {
   ContextOptions made{
       .threads = options.threads, .precision = tools::precision_of(options.precision), .seed = options.seed};
-  if (options.profiler) made.trace = options.profiler->sink();
+  if (options.profiler) {
+    made.trace = options.profiler->sink();
+    made.meter = options.profiler->meter();
+  }
   return Context{std::move(made)};
 }
 

@@ -163,6 +163,10 @@ void DepthwiseLine(const DepthwiseJob& job, const std::size_t (&at)[3], TapRange
   }
 }
 
+TileShape DepthwiseTileOf(const DepthwiseJob& job) {
+  return {job.rows ? "rows of channels" : "channels", kPixels, hn::Lanes(kTag)};
+}
+
 }  // namespace tapestry::kernels::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
@@ -170,6 +174,7 @@ HWY_AFTER_NAMESPACE();
 namespace tapestry::kernels {
 
 HWY_EXPORT(DepthwiseLine);
+HWY_EXPORT(DepthwiseTileOf);
 
 namespace {
 
@@ -209,6 +214,7 @@ void correlate_channels(const Device& device, const Correlation& c, const float*
                          .pieces = pieces,
                          .piece_count = find_pieces(c.axes[3], pieces),
                          .rows = in_rows(c.axes[3])};
+  if (device.meter != nullptr) device.meter->add(TAPESTRY_CALL(device.target, DepthwiseTileOf)(job), c.products());
   parallel_for(device.pool, lines, kGrain / line + 1, [&](std::size_t begin, std::size_t end) {
     const Block table = device.arena.allocate(c.axes[1].taps * c.axes[2].taps * sizeof(DepthwiseRow));
     for (std::size_t i = begin; i < end; ++i) {

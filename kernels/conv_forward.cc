@@ -127,10 +127,18 @@ void StretchTiles(const ConvJob& job, const ConvStretch& stretch, ConvTile t, co
   }
 }
 
+TileShape ConvTileOf(const ConvJob& job) {
+  return {job.rows ? "rows" : "runs", job.rows ? MaxRowPixels(job.c.axes[3].taps) : kRows,
+          ConvPanelWidth(job.c.columns)};
+}
+
 void ComputeBox(const ConvJob& job, std::size_t task, ConvRun* runs, float* band) {
   const Correlation& c = job.c;
   const ConvBox box(job, task);
-  if (job.banded) fill_band(job, box, band);
+  if (job.banded) {
+    const PackingTimer timer(job.meter);
+    fill_band(job, box, band);
+  }
   const float* in = job.banded ? band : job.x;
   const bool pointwise = !job.banded && c.depth() == c.channels && c.groups == 1;
   for (std::size_t panel = box.panel; panel < box.panel_end; ++panel) {
@@ -161,6 +169,7 @@ namespace tapestry::kernels {
 HWY_EXPORT(ConvPanelWidth);
 HWY_EXPORT(IsRowCorrelation);
 HWY_EXPORT(PackConvPanel);
+HWY_EXPORT(ConvTileOf);
 HWY_EXPORT(ComputeBox);
 
 namespace {
@@ -172,7 +181,7 @@ void correlate(const Device& device, const Correlation& c, const float* x, const
   const auto data = [](const Block& block) { return reinterpret_cast<float*>(block.data()); };
   ConvJob job(c, TAPESTRY_CALL(device.target, ConvPanelWidth)(c.columns),
               TAPESTRY_CALL(device.target, IsRowCorrelation)(c), !steps.empty() && ConvJob::image_by_image_pays(c));
-  const bool alone = c.outputs() * c.depth() * c.groups * c.columns < 8 * kGrain;
+  const bool alone = c.products() < 8 * kGrain;
   const auto run = [&](std::size_t count, const auto& task) {
     if (!alone) return device.pool.run(count, task);
     for (std::size_t i = 0; i < count; ++i) task(i);
@@ -182,12 +191,15 @@ void correlate(const Device& device, const Correlation& c, const float* x, const
   const Block packed = floats(pack ? job.panels * job.panel_floats() : 0);
   if (pack)
     run(job.panels, [&](std::size_t i) {
+      const PackingTimer timer(device.meter);
       TAPESTRY_CALL(device.target, PackConvPanel)(job, i, weight, data(packed) + i * job.panel_floats());
     });
   job.weights = pack ? data(packed) : weight;
   job.x = x;
   job.bias = bias;
   job.y = y;
+  job.meter = device.meter;
+  if (device.meter != nullptr) device.meter->add(TAPESTRY_CALL(device.target, ConvTileOf)(job), c.products());
   const auto compute = [&](std::size_t task) {
     const Block runs = device.arena.allocate(job.runs() * sizeof(ConvRun)), band = floats(job.band_floats());
     TAPESTRY_CALL(device.target, ComputeBox)(job, task, reinterpret_cast<ConvRun*>(runs.data()), data(band));

@@ -41,6 +41,7 @@ struct ConvJob {
 
   const float *x = nullptr, *weights = nullptr, *bias = nullptr;
   float* y = nullptr;
+  Meter* meter = nullptr;  // of packing
 
   std::size_t tasks() const { return boxes[0] * boxes[1] * boxes[2] * boxes[3] * parts; }
   std::size_t tasks_of_image() const { return tasks() / boxes[0]; }

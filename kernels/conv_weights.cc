@@ -26,6 +26,13 @@ WeightsPlan PlanWeights(const ConvDims& d) {
   return WeightsPlan(d, hn::Lanes(kTag), kVectors * hn::Lanes(kTag), kRowTaps);
 }
 
+TileShape WeightsTile(const ConvDims& d, const WeightsPlan& plan) {
+  const std::size_t lanes = hn::Lanes(kTag);
+  if (plan.by_rows) return {"rows of weights", d.kernel[2] * MostChannels(d.kernel[2]), lanes};
+  const bool narrow = plan.depthwise || plan.outputs <= lanes;
+  return {"weights", MaxWeightRows(narrow), narrow ? lanes : kVectors * lanes};
+}
+
 HWY_INLINE std::size_t WeightTileCount(std::size_t rows, bool narrow) {
   const std::size_t most = MaxWeightRows(narrow);
   return (rows + most - 1) / most;
@@ -100,6 +107,7 @@ void WeightsOfTask(const WeightsInputs& in, const WeightsTask& task, bool add, f
         t.run_count = FindRuns(d, x, at, begin, end, runs);
         t.dweight = dweight + tap * inputs * d.out_channels + column;
         if (t.packed != nullptr && (columns != width || !JoinAll(runs, t.run_count, end - begin))) {
+          const PackingTimer timer(in.meter);
           PackB(t.dy, d.out_channels, false, end - begin, columns, width, packed);
           ReadPacked(t);
         }
@@ -125,7 +133,10 @@ void DepthwiseWeightsOfTask(const WeightsInputs& in, const WeightsTask& task, bo
     FetchAhead ahead = FetchAfter(in, task, end, visits);
     for (std::size_t panel = task.panel; panel < task.panel_end; ++panel) {
       const std::size_t column = panel * width, columns = std::min(width, d.out_channels - column);
-      PadRows(d, padded, in.x + column, begin / image * rows, end / image * rows, columns, width, scratch);
+      {
+        const PackingTimer timer(in.meter);
+        PadRows(d, padded, in.x + column, begin / image * rows, end / image * rows, columns, width, scratch);
+      }
       for (std::size_t from = begin; from < end; from += in.plan.lines) {
         const std::size_t to = std::min(from + in.plan.lines, end);
         WeightTileArgs t{.runs = runs,
@@ -141,6 +152,7 @@ void DepthwiseWeightsOfTask(const WeightsInputs& in, const WeightsTask& task, bo
                          .columns = columns,
                          .ahead = {}};
         if (columns != width) {
+          const PackingTimer timer(in.meter);
           PackB(t.dy, d.out_channels, false, to - from, columns, width, packed);
           t.dy = packed;
           t.stride_dy = width;
@@ -169,6 +181,7 @@ namespace tapestry::kernels {
 
 HWY_EXPORT(PadRows);
 HWY_EXPORT(PlanWeights);
+HWY_EXPORT(WeightsTile);
 HWY_EXPORT(WeightsOfTask);
 HWY_EXPORT(RowWeightsOfTask);
 HWY_EXPORT(DepthwiseWeightsOfTask);
@@ -236,22 +249,25 @@ void run_tasks(const Device& device, const WeightsInputs& in, float* dweight) {
 
 void add_weight_gradient(const Device& device, const ConvDims& d, const float* x, const float* dy, float* dweight) {
   const WeightsPlan plan = TAPESTRY_CALL(device.target, PlanWeights)(d);
-  if (!plan.gather) return run_tasks(device, {d, d, plan, x, dy, nullptr}, dweight);
+  if (device.meter != nullptr)
+    device.meter->add(TAPESTRY_CALL(device.target, WeightsTile)(d, plan), plan.pixels * d.weight_size());
+  if (!plan.gather) return run_tasks(device, {d, d, plan, x, dy, nullptr, device.meter}, dweight);
   const ConvDims padded = without_padding(d, plan);
   const Block table = device.arena.allocate(plan.rows * sizeof(std::ptrdiff_t));
   std::ptrdiff_t* offsets = reinterpret_cast<std::ptrdiff_t*>(table.data());
   fill_offsets(padded, offsets);
-  if (plan.depthwise) return run_tasks(device, {d, padded, plan, x, dy, offsets}, dweight);
+  if (plan.depthwise) return run_tasks(device, {d, padded, plan, x, dy, offsets, device.meter}, dweight);
   if (padded.in == d.in && padded.pad == d.pad)
-    return run_tasks(device, {padded, padded, plan, x, dy, offsets}, dweight);
+    return run_tasks(device, {padded, padded, plan, x, dy, offsets, device.meter}, dweight);
   const Block copy = device.arena.allocate(padded.x_size() * sizeof(float));
   float* to = reinterpret_cast<float*>(copy.data());
   const std::size_t line = padded.in[2] * d.in_channels, rows = padded.batch * padded.in[0] * padded.in[1];
   parallel_for(device.pool, rows, kGrain / line + 1, [&](std::size_t begin, std::size_t end) {
+    const PackingTimer timer(device.meter);
     TAPESTRY_CALL(device.target, PadRows)
     (d, padded, x, begin, end, d.in_channels, d.in_channels, to + begin * line);
   });
-  run_tasks(device, {padded, padded, plan, to, dy, offsets}, dweight);
+  run_tasks(device, {padded, padded, plan, to, dy, offsets, device.meter}, dweight);
 }
 
 }  // namespace

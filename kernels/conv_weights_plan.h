@@ -81,6 +81,7 @@ struct WeightsInputs {
   const float* x;
   const float* dy;
   const std::ptrdiff_t* offsets;  // of all rows, where the plan gathers
+  Meter* meter;                   // of packing
 };
 
 }  // namespace tapestry::kernels

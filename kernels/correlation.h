@@ -47,6 +47,7 @@ struct Correlation {
 
   std::size_t depth() const { return axes[1].taps * axes[2].taps * axes[3].taps * channels; }
   std::size_t outputs() const { return axes[0].out * axes[1].out * axes[2].out * axes[3].out; }
+  std::size_t products() const { return outputs() * depth() * groups * columns; }  // multiply-adds, with those of zeros
 };
 
 // The same convolution with all pixels in one row, where each is computed from itself alone.

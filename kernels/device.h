@@ -2,6 +2,7 @@
 #pragma once
 
 #include "kernels/arena.h"
+#include "kernels/meter.h"
 #include "kernels/target.h"
 #include "kernels/thread_pool.h"
 
@@ -21,6 +22,7 @@ struct Device {
   Target target;
   Precision precision;
   const MatrixUnit* unit;  // the matrix products of `target`, or of a faster unit beside it
+  Meter* meter = nullptr;  // what kernels tell of their tiles and of packing; nothing: nobody listens
 };
 
 // Pieces of work smaller than this many elements stay on one thread.

@@ -8,6 +8,8 @@
 
 namespace tapestry::kernels {
 
+struct Meter;
+
 // C[M,N] = op(A)[M,K] op(B)[K,N], `batch` times; strides are in elements from one matrix of the batch to the next.
 struct MatmulDims {
   std::size_t m = 0, n = 0, k = 0;
@@ -19,6 +21,7 @@ struct MatmulDims {
 // A task of a product: columns [column, column + columns) of rows [row, row_end) of C.
 struct MatmulPanel {
   std::size_t row, row_end, column, columns;
+  Meter* meter = nullptr;  // of packing
 };
 
 // How a product is computed: by panels of columns; by several panels at once where sums are short; with vectors along

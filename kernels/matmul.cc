@@ -43,7 +43,10 @@ void Panel(const MatmulDims& dims, const MatmulPanel& p, const float* a, const f
   for (std::size_t k = 0; k < std::max<std::size_t>(dims.k, 1); k += step) {
     const std::size_t depth = std::min(step, dims.k - k);
     const float* from = dims.transpose_b ? b + p.column * dims.k + k : b + k * dims.n + p.column;
-    if (!passing) PackB(from, dims.transpose_b ? dims.k : dims.n, dims.transpose_b, depth, p.columns, width, packed);
+    if (!passing) {
+      const PackingTimer timer(p.meter);
+      PackB(from, dims.transpose_b ? dims.k : dims.n, dims.transpose_b, depth, p.columns, width, packed);
+    }
     const float* next = NextOfB(dims, p, from, k, step, width);
     const std::size_t stride_next = dims.transpose_b ? width : dims.n;
     for (std::size_t tile = 0; tile < tiles; ++tile) {
@@ -86,6 +89,7 @@ void ShortPanels(const MatmulDims& dims, const MatmulPanel& p, const float* a, c
   const std::size_t width = kVectors * hn::Lanes(kTag), rows = p.row_end - p.row, size = dims.k * width;
   const std::size_t tiles = (rows + kRows - 1) / kRows, panels = (p.columns + width - 1) / width;
   for (std::size_t panel = 0; panel < panels; ++panel) {
+    const PackingTimer timer(p.meter);
     const std::size_t column = p.column + panel * width;
     PackB(b + column * dims.k, dims.k, true, dims.k, std::min(width, p.column + p.columns - column), width,
           packed + panel * size);
@@ -112,6 +116,21 @@ void ShortPanels(const MatmulDims& dims, const MatmulPanel& p, const float* a, c
                                  .fetch_to_write = false});
     }
   }
+}
+
+TileShape MatmulTile(const MatmulDims& dims, MatmulForm form) {
+  const std::size_t lanes = hn::Lanes(kTag), width = dims.n <= lanes ? lanes : kVectors * lanes;
+  switch (form) {
+    case MatmulForm::panel:
+      return {"panels", kRows, width};
+    case MatmulForm::short_panels:
+      return {"short panels", kRows, width};
+    case MatmulForm::flipped:
+      return {"flipped", kVectors * lanes, kRows};
+    case MatmulForm::dots:
+      return {"dots", kDotRows, dims.n};
+  }
+  return {};
 }
 
 MatmulPlan PlanMatmul(const MatmulDims& dims) {
@@ -146,12 +165,15 @@ HWY_EXPORT(FlippedRows);
 HWY_EXPORT(PackDots);
 HWY_EXPORT(DotRows);
 HWY_EXPORT(PlanMatmul);
+HWY_EXPORT(MatmulTile);
 
 namespace fma {
 
 // A task is a block of rows by a block of columns of one matrix of the batch: it owns its part of C.
 void matmul(const Device& device, const MatmulDims& dims, const float* a, const float* b, const float* bias, float* c) {
   const MatmulPlan plan = TAPESTRY_CALL(device.target, PlanMatmul)(dims);
+  if (device.meter != nullptr)
+    device.meter->add(TAPESTRY_CALL(device.target, MatmulTile)(dims, plan.form), dims.batch * dims.m * dims.n * dims.k);
   const std::size_t across = (dims.n + plan.columns - 1) / plan.columns, down = (dims.m + plan.rows - 1) / plan.rows;
   const auto run = [&](std::size_t tasks, auto task) {
     if (dims.batch * dims.m * dims.n * dims.k >= 8 * kGrain) return device.pool.run(tasks, task);
@@ -163,6 +185,7 @@ void matmul(const Device& device, const MatmulDims& dims, const float* a, const 
     dots = device.arena.allocate(copies * size_b * sizeof(float));
     const std::size_t parts = (dims.k + plan.dot_depth - 1) / plan.dot_depth;
     run(copies * parts, [&](std::size_t number) {
+      const PackingTimer timer(device.meter);
       const std::size_t copy = number / parts, begin = number % parts * plan.dot_depth;
       TAPESTRY_CALL(device.target, PackDots)
       (dims, begin, std::min(begin + plan.dot_depth, dims.k), b + copy * dims.stride_b,
@@ -175,7 +198,8 @@ void matmul(const Device& device, const MatmulDims& dims, const float* a, const 
     const MatmulPanel p{.row = row,
                         .row_end = std::min(dims.m, row + plan.rows),
                         .column = column,
-                        .columns = std::min(plan.columns, dims.n - column)};
+                        .columns = std::min(plan.columns, dims.n - column),
+                        .meter = device.meter};
     const Block block = device.arena.allocate(plan.scratch * sizeof(float));
     float *scratch = reinterpret_cast<float*>(block.data()), *to = c + batch * dims.stride_c;
     const float *left = a + batch * dims.stride_a, *right = b + batch * dims.stride_b;

@@ -29,6 +29,14 @@ MatrixUnit tile_unit(const TileExecutor& executor, Precision precision, std::siz
           .least_products = least_products};
 }
 
+void tell_tiles(const Device& device, std::string_view form, std::size_t tiles, std::size_t multiply_adds) {
+  if (device.meter == nullptr) return;
+  const MatrixUnit& unit = *device.unit;
+  device.meter->add(
+      {.form = form, .rows = unit.executor->rows, .columns = tiles * kTileColumns, .unit = unit.executor->name},
+      multiply_adds);
+}
+
 const MatrixUnit& matrix_unit(Target target, Precision precision) {
   if (target == Target::amx && amx_tiles() != nullptr) {
     static const MatrixUnit kAmx[] = {tile_unit(*amx_tiles(), Precision::highest, kLeastProducts),

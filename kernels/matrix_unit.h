@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <string_view>
 
 #include "kernels/device.h"
 #include "kernels/dims.h"
@@ -43,6 +44,9 @@ void conv_backward_data(const Device&, const ConvDims&, const float* weight, con
 void conv_backward_weights(const Device&, const ConvDims&, const float* x, const float* dy, float* dweight,
                            float* dbias);
 }  // namespace fma
+
+// Tells the device's meter, where there is one, of multiply-adds by the device's unit, `tiles` tiles side by side.
+void tell_tiles(const Device&, std::string_view form, std::size_t tiles, std::size_t multiply_adds);
 
 // Tiles of bf16, of which a float is a sum; what they do not serve goes on to `fma`, so does what is not finite.
 namespace tiles {

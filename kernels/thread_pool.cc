@@ -66,6 +66,7 @@ void ThreadPool::stop() {
 void ThreadPool::claim(int index) {
   const auto threads = static_cast<std::size_t>(this->threads());
   const std::size_t shares = std::min(threads, chunks_);
+  const std::uint64_t start = meter_ == nullptr ? 0 : kernels::Meter::now();
   std::uint64_t ran = 0;
   for (std::size_t k = 0; k < shares; ++k) {
     const std::size_t share = (static_cast<std::size_t>(index) + k) % shares, end = (share + 1) * chunks_ / shares;
@@ -80,7 +81,21 @@ void ThreadPool::claim(int index) {
       }
     }
   }
-  counters_[static_cast<std::size_t>(index)].chunks.fetch_add(ran, std::memory_order_relaxed);
+  Counter& counter = counters_[static_cast<std::size_t>(index)];
+  counter.chunks.fetch_add(ran, std::memory_order_relaxed);
+  if (meter_ != nullptr && ran != 0) counter.busy = kernels::Meter::now() - start;
+}
+
+// After the workers have left a run that began at `start`.
+void ThreadPool::report(std::uint64_t start) {
+  std::uint64_t longest = 0;
+  for (int index = 0; index < threads(); ++index) {
+    const std::uint64_t busy = std::exchange(counters_[static_cast<std::size_t>(index)].busy, 0);
+    meter_->busy += busy;
+    longest = std::max(longest, busy);
+  }
+  meter_->longest += longest;
+  meter_->shared += kernels::Meter::now() - start;
 }
 
 void ThreadPool::work(int index) {
@@ -103,6 +118,7 @@ void ThreadPool::run(std::size_t chunks, FunctionRef<void(std::size_t)> body) {
     for (std::size_t chunk = 0; chunk < chunks; ++chunk) body(chunk);
     return;
   }
+  const std::uint64_t start = meter_ == nullptr ? 0 : kernels::Meter::now();
   body_ = &body;
   chunks_ = chunks;
   failed_ = false;
@@ -117,6 +133,7 @@ void ThreadPool::run(std::size_t chunks, FunctionRef<void(std::size_t)> body) {
   gate_.fetch_and(~kOpen, std::memory_order_acq_rel);
   const auto empty = [&] { return gate_.load(std::memory_order_acquire) == 0; };
   while (!spin(empty)) std::this_thread::yield();
+  if (meter_ != nullptr) report(start);
   const std::exception_ptr failure = std::exchange(failure_, nullptr);
   busy_.store(false, std::memory_order_release);
   if (failure) std::rethrow_exception(failure);

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "kernels/function_ref.h"
+#include "kernels/meter.h"
 
 namespace tapestry {
 
@@ -34,19 +35,26 @@ class ThreadPool {
   // out.
   std::vector<std::uint64_t> chunks_by_thread() const;
 
+  // From now on, runs add to `meter` how their chunks fell to the threads, until it is nullptr again. No run may be
+  // under way.
+  void measure(kernels::Meter* meter) { meter_ = meter; }
+
  private:
   struct alignas(64) Counter {
     std::atomic<std::uint64_t> chunks{0};
+    std::uint64_t busy = 0;  // nanoseconds in this run, where they are measured
   };
 
   void work(int index);
   void claim(int index);
+  void report(std::uint64_t start);
   void stop();
 
   static constexpr std::uint32_t kOpen = 1u << 31;
 
   std::vector<std::thread> workers_;
   std::unique_ptr<Counter[]> counters_;  // chunks run, by thread; then the next chunk of each share
+  kernels::Meter* meter_ = nullptr;
 
   std::atomic<bool> busy_{false};
   alignas(64) std::atomic<std::uint32_t> epoch_{0};  // rises with every job; workers wait for it to change

@@ -33,7 +33,8 @@ struct TileExecutor {
   const char* name;
   void (*begin)();  // on a thread, before its products
   void (*product)(const TileProduct&);
-  void (*end)();  // after them
+  void (*end)();     // after them
+  std::size_t rows;  // of sums that stay in registers
   // From where it is faster than multiply-adds of floats: columns of B; in gradients of the weights, products for a
   // packed float, and the share of products that are not with zeros of the grid.
   std::size_t least_columns, least_reuse;

@@ -97,6 +97,7 @@ const TileExecutor* amx_tiles() {
                                        .begin = configure,
                                        .product = product,
                                        .end = release,
+                                       .rows = kBlockRows,
                                        .least_columns = 8,
                                        .least_reuse = 64,
                                        .least_share = 0.5};

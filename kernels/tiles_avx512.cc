@@ -92,6 +92,7 @@ const TileExecutor* avx512_bf16_tiles() {
                                        .begin = nothing,
                                        .product = product,
                                        .end = nothing,
+                                       .rows = kRows,
                                        .least_columns = kTileColumns + 1,
                                        .least_reuse = 200,
                                        .least_share = 0.85};

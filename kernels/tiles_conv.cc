@@ -191,6 +191,7 @@ bool correlate(const Device& device, const Correlation& c, const float* x, const
   list_steps(job, reinterpret_cast<std::ptrdiff_t*>(steps.data()));
   std::atomic<bool> finite = true;
   device.pool.run(job.panels(), [&](std::size_t i) {
+    const PackingTimer timer(device.meter);
     Bf16* to = reinterpret_cast<Bf16*>(panels.data()) + i * job.panel_size();
     if (!pack_panel(device.target, job, i, weight, to)) finite.store(false, std::memory_order_relaxed);
   });
@@ -202,10 +203,14 @@ bool correlate(const Device& device, const Correlation& c, const float* x, const
     const Block tiles = device.arena.allocate(most_tiles(job.grid, size) * sizeof(GridTile));
     Bf16* pixels = reinterpret_cast<Bf16*>(band.data());
     GridTile* list = reinterpret_cast<GridTile*>(tiles.data());
-    if (!pack_band(device.target, job, begin, size[0], x, pixels))
-      return finite.store(false, std::memory_order_relaxed);
+    {
+      const PackingTimer timer(device.meter);
+      if (!pack_band(device.target, job, begin, size[0], x, pixels))
+        return finite.store(false, std::memory_order_relaxed);
+    }
     multiply(device, job, in, pixels, list, list_tiles(job.c, job.grid, begin, size, list));
   });
+  if (finite) tell_tiles(device, "grid", job.tiles, c.products());
   return finite;
 }
 
@@ -213,7 +218,7 @@ bool correlate(const Device& device, const Correlation& c, const float* x, const
 // the grid that are no outputs.
 bool serves(const Device& device, const ConvDims& d, const Correlation& c) {
   if (c.depth() == 0 || grid_share(c) < 0.5) return false;
-  const std::size_t least = device.unit->least_products, products = c.outputs() * c.depth() * c.groups * c.columns;
+  const std::size_t least = device.unit->least_products, products = c.products();
   const std::size_t run = c.groups == 1 ? c.axes[3].taps * c.channels : c.channels;
   return least == 0 || (!is_depthwise(d) && c.columns >= device.unit->executor->least_columns && run >= kTileDepth &&
                         products >= least);

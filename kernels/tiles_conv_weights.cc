@@ -179,9 +179,12 @@ bool run_task(const Device& device, const Job& job, std::size_t chunk, std::size
   for (std::size_t box = first; box < end; ++box) {
     const TileGrid::Sizes begin = job.boxes.begin(box), size = job.boxes.size(job.c, begin);
     list_outputs(job, begin, size, outputs);
-    if (!pack_x(device.target, job, channels, begin, size[0], packed_x) ||
-        !pack_dy(device.target, job, outputs, packed_dy))
-      return false;
+    {
+      const PackingTimer timer(device.meter);
+      if (!pack_x(device.target, job, channels, begin, size[0], packed_x) ||
+          !pack_dy(device.target, job, outputs, packed_dy))
+        return false;
+    }
     multiply(device, job, channels, box != first, packed_x, packed_dy, sums);
   }
   return true;
@@ -202,6 +205,7 @@ bool add_weight_gradient(const Device& device, const ConvDims& d, const float* x
       finite.store(false, std::memory_order_relaxed);
   });
   if (!finite) return false;
+  tell_tiles(device, "grid weights", job.tiles, job.c.products());
   sum_rows(device, job.chunks, size, std::span<const float>(sums, job.chunks * size), std::span(dweight, size), true);
   return true;
 }
@@ -216,8 +220,7 @@ bool serves(const Device& device, const ConvDims& d) {
   const std::size_t phases = TileGrid(c, {1, 1, 1, 1}).all_phases();
   return !is_depthwise(d) && std::min(c.columns, c.channels) >= executor.least_columns &&
          share >= executor.least_share &&
-         c.depth() * c.columns >= executor.least_reuse * (phases * c.channels + c.columns) &&
-         c.outputs() * c.depth() * d.out_channels >= least;
+         c.depth() * c.columns >= executor.least_reuse * (phases * c.channels + c.columns) && c.products() >= least;
 }
 
 }  // namespace

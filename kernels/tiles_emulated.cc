@@ -48,6 +48,7 @@ const TileExecutor& emulated_tiles() {
                                           .begin = nothing,
                                           .product = product,
                                           .end = nothing,
+                                          .rows = kBlockRows,
                                           .least_columns = 0,
                                           .least_reuse = 0,
                                           .least_share = 0};

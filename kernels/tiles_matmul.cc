@@ -113,6 +113,7 @@ void matmul(const Device& device, const MatmulDims& d, const float* a, const flo
   std::atomic<bool> finite = true;
   const std::size_t parts_a = plan.copies_a * plan.blocks, parts_b = plan.copies_b * plan.panels;
   device.pool.run(parts_a + parts_b, [&](std::size_t i) {
+    const PackingTimer timer(device.meter);
     const std::size_t copy = i < parts_a ? i / plan.blocks : (i - parts_a) / plan.panels;
     const bool good = i < parts_a ? pack_a(device.target, d, plan, i % plan.blocks, a + copy * d.stride_a,
                                            packed_a + copy * plan.size_a())
@@ -121,6 +122,7 @@ void matmul(const Device& device, const MatmulDims& d, const float* a, const flo
     if (!good) finite.store(false, std::memory_order_relaxed);
   });
   if (!finite) return fma::matmul(device, d, a, b, bias, c);
+  tell_tiles(device, "blocks", plan.tiles, d.batch * d.m * d.n * d.k);
   const std::size_t down = (plan.blocks + kTaskBlocks - 1) / kTaskBlocks;
   const std::size_t across = (plan.panels + kTaskBlocks - 1) / kTaskBlocks;
   device.pool.run(d.batch * down * across, [&](std::size_t i) {

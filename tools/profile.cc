@@ -168,7 +168,8 @@ int profile(const ProfileOptions& options) {
   Context context{{.threads = options.threads,
                    .precision = precision_of(options.precision),
                    .seed = options.seed,
-                   .trace = profiler.sink()}};
+                   .trace = profiler.sink(),
+                   .meter = profiler.meter()}};
   const Work work = options.model.empty() ? op_steps(context, options.op) : train_steps(context, profiler, options);
   const train::Peaks peaks = find_peaks(context, options.peaks);
   for (int i = 0; i < options.warmup; ++i) work.step();

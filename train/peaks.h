@@ -39,9 +39,10 @@ struct Peaks {
 
   // The smallest level that holds `bytes`.
   const Bandwidth& level_for(double bytes) const;
-  // The least time in which an op can be computed.
-  double seconds(const OpCost& cost) const {
-    return (cost.flops - cost.products) / flops + cost.products / std::max(flops, unit_flops);
+  // The least time in which an op can be computed, with this share of its products on the matrix unit.
+  double seconds(const OpCost& cost, double unit_share) const {
+    const double on_unit = unit_share * cost.products;
+    return (cost.flops - on_unit) / flops + (on_unit > 0 ? on_unit / std::max(flops, unit_flops) : 0);
   }
   // FLOP/s that work of this intensity (operations a byte) can reach: the lower of two roofs (Williams, Waterman and
   // Patterson, "Roofline", CACM 2009).

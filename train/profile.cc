@@ -17,6 +17,26 @@ std::string place_of(const Location& where) {
 
 }  // namespace
 
+void KernelWork::add(const kernels::Meter& meter) {
+  shared += 1e-9 * static_cast<double>(meter.shared);
+  busy += 1e-9 * static_cast<double>(meter.busy);
+  longest += 1e-9 * static_cast<double>(meter.longest);
+  packing += 1e-9 * static_cast<double>(meter.packing.load(std::memory_order_relaxed));
+  products += meter.products;
+  unit_products += meter.unit_products;
+  for (const kernels::TileShape& tile : meter.tiles())
+    if (std::ranges::find(tiles, tile) == tiles.end()) tiles.push_back(tile);
+}
+
+void KernelWork::add(const KernelWork& other) {
+  shared += other.shared;
+  busy += other.busy;
+  longest += other.longest;
+  packing += other.packing;
+  products += other.products;
+  unit_products += other.unit_products;
+}
+
 std::string_view pass_name(Pass pass) {
   switch (pass) {
     case Pass::forward:
@@ -41,6 +61,7 @@ void Profiler::begin_step() {
   if (profile_.steps == 0) origin_ = Clock::now();
   recording_ = true;
   costs_.clear();
+  meter_.reset();
   step_start_ = last_ = now();
 }
 
@@ -66,6 +87,12 @@ void Profiler::add(const TraceEvent& event) {
   add_call(found->row, std::max(end - event.seconds, last_), end, event.backward ? costs.backward : costs.forward);
 }
 
+// What ran before it is nobody's.
+double Profiler::begin_section() {
+  meter_.reset();
+  return now();
+}
+
 void Profiler::add_section(std::string_view name, double start) {
   if (recording_) add_call(row_for(name, "", Pass::section), std::max(start, last_), now(), {});
 }
@@ -88,6 +115,8 @@ void Profiler::add_call(std::size_t number, double start, double end, const OpCo
   row.cost.bytes += cost.bytes;
   row.cost.written += cost.written;
   row.cost.products += cost.products;
+  row.work.add(meter_);
+  meter_.reset();
   profile_.spans.push_back({number, start, seconds});
   last_ = end;
 }

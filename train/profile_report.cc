@@ -1,6 +1,7 @@
 #include "train/profile_report.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <array>
@@ -39,6 +40,7 @@ ProfileRow sum_of(const Profile& profile, std::string name, std::initializer_lis
     sum.cost.bytes += row.cost.bytes;
     sum.cost.written += row.cost.written;
     sum.cost.products += row.cost.products;
+    sum.work.add(row.work);
   }
   return sum;
 }
@@ -50,7 +52,37 @@ std::size_t letters(const std::string& text) {
   return static_cast<std::size_t>(std::ranges::count_if(text, [](char c) { return (c & 0xC0) != 0x80; }));
 }
 
-using Cells = std::array<std::string, 11>;
+std::vector<std::string> tile_texts(const ProfileRow& row) {
+  std::vector<std::string> texts;
+  for (const kernels::TileShape& tile : row.work.tiles)
+    texts.push_back(fmt::format("{}{} {}x{}", tile.unit == kernels::kFmaUnit ? "" : fmt::format("{} ", tile.unit),
+                                tile.form, tile.rows, tile.columns));
+  return texts;
+}
+
+// Each size once: the forms are for JSON.
+std::string tile_sizes(const ProfileRow& row) {
+  std::vector<std::string> sizes;
+  for (const kernels::TileShape& tile : row.work.tiles) {
+    std::string size = fmt::format("{}x{}", tile.rows, tile.columns);
+    if (std::ranges::find(sizes, size) == sizes.end()) sizes.push_back(std::move(size));
+  }
+  return sizes.empty() ? "-" : fmt::format("{}", fmt::join(sizes, ", "));
+}
+
+std::string roof_of(const RowRates& rate, const Peaks& peaks) {
+  if (!rate.compute_bound) return rate.level;
+  return rate.unit_share == 0 ? "FMA" : rate.unit_share == 1 ? peaks.unit : "both";
+}
+
+// What multiplied.
+std::string unit_of(const RowRates& rate, const Peaks& peaks) {
+  const std::string fma{kernels::kFmaUnit};
+  return rate.unit_share == 0 ? fma : rate.unit_share == 1 ? peaks.unit : peaks.unit + " and " + fma;
+}
+
+constexpr std::size_t kRoof = 9;  // the cell
+using Cells = std::array<std::string, 13>;
 
 Cells cells_of(const ProfileRow& row, const Profile& profile, const Peaks& peaks, bool is_sum) {
   const RowRates rate = rates(row, peaks);
@@ -68,11 +100,11 @@ Cells cells_of(const ProfileRow& row, const Profile& profile, const Peaks& peaks
           fmt::format("{:.1f} %", 100 * share_of(row.seconds, profile.seconds)),
           number(rate.flops / 1e9, "{:.1f}"),
           number(rate.bytes / 1e9, "{:.1f}"),
-          number(rate.intensity, "{:.2f}"),
-          is_sum || !(rate.roof_share > 0)
-              ? "-"
-              : fmt::format("{:.0f} % of {}", 100 * rate.roof_share,
-                            rate.compute_bound ? (rate.on_unit ? peaks.unit : "FMA") : rate.level)};
+          is_sum || !(rate.roof_share > 0) ? "-"
+                                           : fmt::format("{:.0f} % of {}", 100 * rate.roof_share, roof_of(rate, peaks)),
+          number(100 * rate.packing_share, "{:.1f} %"),
+          number(100 * rate.imbalance, "{:.1f} %"),
+          is_sum ? "-" : tile_sizes(row)};
 }
 
 void append_table(std::string& text, const std::vector<Cells>& rows, std::size_t rule_before) {
@@ -86,7 +118,7 @@ void append_table(std::string& text, const std::vector<Cells>& rows, std::size_t
     std::string line;
     for (std::size_t i = 0; i < widths.size(); ++i) {
       const std::string room(widths[i] - letters(rows[r][i]), ' ');
-      const bool left = i < 3 || i + 1 == widths.size();
+      const bool left = i < 3 || i == kRoof || i + 1 == widths.size();
       line += left ? rows[r][i] + room : room + rows[r][i];
       line += "  ";
     }
@@ -113,10 +145,20 @@ Json row_json(const ProfileRow& row, const Profile& profile, const Peaks& peaks,
           {"intensity", rate.intensity},
           {"roof_share", rate.roof_share},
           {"roof", rate.roof_share > 0 ? rate.compute_bound ? "flops" : rate.level : ""},
+          {"packing_share", rate.packing_share},
+          {"imbalance", rate.imbalance},
+          {"tiles", tile_texts(row)},
           {"target", peaks.target},
-          {"unit", run.unit},
+          {"unit", unit_of(rate, peaks)},
+          {"unit_share", rate.unit_share},
           {"precision", run.precision},
           {"threads", peaks.threads}};
+}
+
+// Where kernels did not tell, all products count as the unit's.
+double unit_share_of(const ProfileRow& row, const Peaks& peaks) {
+  if (row.cost.products == 0 || peaks.unit_flops == 0) return 0;
+  return row.work.products == 0 ? 1 : row.work.unit_products / row.work.products;
 }
 
 }  // namespace
@@ -128,11 +170,13 @@ RowRates rates(const ProfileRow& row, const Peaks& peaks) {
   rate.bytes = row.cost.bytes / row.seconds;
   const Bandwidth& level = peaks.level_for(row.cost.bytes / static_cast<double>(row.calls));
   rate.level = level.level;
-  const double computing = peaks.seconds(row.cost), moving = level.seconds(row.cost);
+  rate.unit_share = unit_share_of(row, peaks);
+  const double computing = peaks.seconds(row.cost, rate.unit_share), moving = level.seconds(row.cost);
   rate.compute_bound = computing > moving;
-  rate.on_unit = row.cost.products > 0 && peaks.unit_flops > 0;
   rate.roof_share = std::max(computing, moving) / row.seconds;
   if (row.cost.bytes > 0) rate.intensity = row.cost.flops / row.cost.bytes;
+  if (row.thread_seconds() > 0) rate.packing_share = row.work.packing / row.thread_seconds();
+  if (row.work.busy > 0) rate.imbalance = row.work.longest * peaks.threads / row.work.busy - 1;
   return rate;
 }
 
@@ -142,8 +186,8 @@ std::string profile_table(const Profile& profile, const Peaks& peaks, const Prof
                                  printable(run.model), run.batch_size, profile.steps, 1e3 * step,
                                  share_of(static_cast<double>(run.batch_size), step), peaks.target, run.precision,
                                  run.unit, peaks.threads, peaks.threads == 1 ? "" : "s");
-  std::vector<Cells> rows{
-      {"layer", "op", "pass", "calls", "ms", "fastest", "share", "GFLOP/s", "GB/s", "FLOP/B", "of the roof"}};
+  std::vector<Cells> rows{{"layer", "op", "pass", "calls", "ms", "fastest", "share", "GFLOP/s", "GB/s", "of the roof",
+                           "packing", "imbalance", "tiles"}};
   for (const ProfileRow* row : by_time(profile)) rows.push_back(cells_of(*row, profile, peaks, false));
   const std::size_t sums = rows.size();
   for (const ProfileRow& sum :

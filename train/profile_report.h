@@ -16,7 +16,9 @@ struct RowRates {
   double roof_share = 0;       // the time that the machine needs at least, over the time that was taken
   std::string level = "";      // of memory, that holds what one call moves; its bandwidth is the roof
   bool compute_bound = false;  // whether arithmetic is the roof, not bandwidth
-  bool on_unit = false;        // and whether that of a matrix unit
+  double unit_share = 0;       // of the products, that a matrix unit computed
+  double packing_share = 0;    // of the time of all threads, in copies of operands for tiles
+  double imbalance = 0;        // of shared work: the busiest thread's time over the mean of all, less 1; 0: none shared
 };
 
 RowRates rates(const ProfileRow& row, const Peaks& peaks);

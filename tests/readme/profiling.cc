@@ -6,7 +6,7 @@ using namespace tapestry;
 
 int main() {
   train::Profiler profiler;  // outlives the context
-  Context context{{.trace = profiler.sink()}};
+  Context context{{.trace = profiler.sink(), .meter = profiler.meter()}};
   Sequential model = Input{64} >> Linear{{.out = 32}} >> Relu{} >> Linear{{.out = 10}};
   model.build(context);
   SGD optimizer{model.parameters(), {.lr = 0.1}};

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <chrono>
 #include <filesystem>
-#include <limits>
 #include <nlohmann/json.hpp>
 #include <sstream>
 #include <thread>
@@ -19,6 +18,7 @@
 #include "optim/sgd.h"
 #include "tests/catch.h"
 #include "tests/support/files.h"
+#include "tests/train/some_profiles.h"
 
 using namespace tapestry;
 using namespace tapestry::test;
@@ -28,18 +28,6 @@ using train::Profile;
 using train::ProfileRow;
 
 namespace {
-
-train::Peaks some_peaks() {
-  return {.cpu = "CPU",
-          .target = "avx2",
-          .threads = 2,
-          .thread_flops = 50e9,
-          .flops = 100e9,
-          .levels = {{"L1", 1e3, 200e9, 100e9, 150e9},
-                     {"memory", std::numeric_limits<double>::infinity(), 10e9, 4e9, 8e9}}};
-}
-
-constexpr train::ProfileRun kRun{.model = "tiny", .batch_size = 4, .precision = "high", .unit = "fma"};
 
 // Three steps of a small network between two that do not count.
 Profile small_profile() {
@@ -121,45 +109,6 @@ TEST_CASE("profile: time between a section and an op belongs to neither twice") 
   REQUIRE(row_of(profile, "loader", "", Pass::section).seconds >= 0.03);
   REQUIRE(std::ranges::find(profile.rows, "mean", &ProfileRow::op)->seconds < 0.025);
   REQUIRE_THROWS_AS(profiler.end_step(), ArgumentError);
-}
-
-TEST_CASE("profile: rates against the roof of arithmetic and that of the level that holds a call") {
-  const train::Peaks peaks = some_peaks();
-  const ProfileRow dense{.op = "a", .layer = "", .calls = 2, .seconds = 2, .cost = {.flops = 100e9, .bytes = 1e9}};
-  train::RowRates rate = train::rates(dense, peaks);
-  REQUIRE((rate.flops == 50e9 && rate.bytes == 0.5e9 && rate.intensity == 100));
-  REQUIRE((rate.compute_bound && rate.roof_share == 0.5 && rate.level == "memory"));
-
-  const ProfileRow thin{.op = "a", .layer = "", .calls = 1, .seconds = 1, .cost = {.flops = 1e9, .bytes = 5e9}};
-  rate = train::rates(thin, peaks);
-  REQUIRE((!rate.compute_bound && rate.roof_share == 0.5 && rate.level == "memory"));
-
-  const ProfileRow small{.op = "a", .layer = "", .calls = 1000, .seconds = 1e-5, .cost = {.flops = 0, .bytes = 1e6}};
-  rate = train::rates(small, peaks);
-  REQUIRE((rate.level == "L1" && rate.roof_share == Approx(0.5) && rate.intensity == 0));
-
-  // Reading alone, and writing alone, are slower in memory than both at a time.
-  train::Peaks apart = peaks;
-  apart.levels[1] = {"memory", apart.levels[1].capacity, 5e9, 2e9, 10e9};
-  ProfileRow row{.op = "a", .layer = "", .calls = 1, .seconds = 4, .cost = {.flops = 0, .bytes = 10e9, .written = 0}};
-  REQUIRE(train::rates(row, apart).roof_share == 0.5);
-  row.cost.written = 4e9;
-  REQUIRE(train::rates(row, apart).roof_share == 0.5);
-  row.cost.written = 6e9;
-  REQUIRE(train::rates(row, apart).roof_share == 0.75);
-
-  // A matrix unit takes the products, multiply-adds what is left.
-  train::Peaks quick = peaks;
-  quick.unit = "tiles";
-  quick.unit_flops = 400e9;
-  row = {.op = "a", .layer = "", .calls = 1, .seconds = 2, .cost = {.flops = 60e9, .bytes = 1e9, .products = 40e9}};
-  rate = train::rates(row, quick);
-  REQUIRE((rate.compute_bound && rate.on_unit && rate.roof_share == Approx((0.1 + 0.2) / 2)));
-  row.cost.products = 0;
-  REQUIRE((!train::rates(row, quick).on_unit && train::rates(row, quick).roof_share == Approx(0.3)));
-
-  const ProfileRow nothing{.op = "a", .layer = ""};
-  REQUIRE(train::rates(nothing, peaks).roof_share == 0);
 }
 
 TEST_CASE("profile: the table is sorted by time and ends with sums and peaks") {
