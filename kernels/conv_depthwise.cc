@@ -8,7 +8,7 @@
 #define HWY_TARGET_INCLUDE "kernels/conv_depthwise.cc"
 #include "kernels/highway.h"
 //
-#include "kernels/register_tile-inl.h"
+#include "kernels/conv_depthwise_slide-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace tapestry::kernels::HWY_NAMESPACE {
@@ -122,42 +122,38 @@ HWY_INLINE void FetchNextLine(const Correlation& c, const DepthwiseTile& t, std:
     }
 }
 
-void DepthwiseLine(const DepthwiseJob& job, const std::size_t (&at)[3], TapRange range0, TapRange range1,
-                   DepthwiseRow* rows) {
-  const Correlation& c = job.c;
-  const std::size_t stride = c.axes[3].stride * c.groups, stride_y = c.axes[3].next * c.groups;
-  const auto output = [&](std::size_t axis, std::size_t i) { return c.axes[axis].first + i * c.axes[axis].next; };
-  const std::size_t row = (at[0] * c.axes[1].total + output(1, at[1])) * c.axes[2].total + output(2, at[2]);
-  const std::size_t row_count = FindRows(c, at, range0, range1, rows);
+// Tiles of a line for all its pieces.
+HWY_INLINE void TileLine(const DepthwiseJob& job, const DepthwiseRow* rows, std::size_t row_count, float* y) {
+  const CorrelationAxis& axis = job.c.axes[3];
+  const std::size_t channels = job.c.groups, stride = axis.stride * channels, stride_y = axis.next * channels;
   for (const LinePiece* piece = job.pieces; piece != job.pieces + job.piece_count; ++piece) {
     const TapRange taps = piece->taps;
     const float *x = job.x, *weight = job.weight;
     if (taps.size() != 0) {
-      x += (c.axes[3].position(piece->begin) + static_cast<std::ptrdiff_t>(taps.begin * c.axes[3].step)) *
-           static_cast<std::ptrdiff_t>(c.groups);
-      weight += WeightTap(c.axes[3], taps.begin) * c.groups;
+      x += (axis.position(piece->begin) + static_cast<std::ptrdiff_t>(taps.begin * axis.step)) *
+           static_cast<std::ptrdiff_t>(channels);
+      weight += WeightTap(axis, taps.begin) * channels;
     }
-    float* y = job.y + (row * c.axes[3].total + output(3, piece->begin)) * c.groups;
     const std::size_t outputs = piece->end - piece->begin, tiles = (outputs + kPixels - 1) / kPixels;
     for (std::size_t tile = 0; tile < tiles; ++tile) {
       const std::size_t begin = outputs * tile / tiles, end = outputs * (tile + 1) / tiles;
-      const std::ptrdiff_t first = c.axes[3].position(piece->begin + begin);
+      const std::ptrdiff_t first = axis.position(piece->begin + begin);
       const DepthwiseTile t{.rows = rows,
                             .row_count = row_count,
                             .taps = taps.size(),
-                            .tap_x = static_cast<std::ptrdiff_t>(c.axes[3].step * c.groups),
-                            .tap_weight = c.axes[3].weight_step * static_cast<std::ptrdiff_t>(c.groups),
-                            .channels = c.groups,
+                            .tap_x = static_cast<std::ptrdiff_t>(axis.step * channels),
+                            .tap_weight = axis.weight_step * static_cast<std::ptrdiff_t>(channels),
+                            .channels = channels,
                             .x = x + begin * stride,
                             .weight = weight,
                             .bias = job.bias,
-                            .y = y + begin * stride_y,
+                            .y = y + (piece->begin + begin) * stride_y,
                             .stride_x = stride,
                             .stride_y = stride_y,
-                            .relu = c.relu,
+                            .relu = job.c.relu,
                             .begin = static_cast<std::size_t>(std::max<std::ptrdiff_t>(0, -first)),
-                            .end = static_cast<std::size_t>(static_cast<std::ptrdiff_t>(c.axes[3].in) - first)};
-      FetchNextLine(c, t, end - begin);
+                            .end = static_cast<std::size_t>(static_cast<std::ptrdiff_t>(axis.in) - first)};
+      FetchNextLine(job.c, t, end - begin);
       SumTapsOf(end - begin, job.rows, t, std::make_index_sequence<kPixels>{});
     }
   }
@@ -167,13 +163,63 @@ TileShape DepthwiseTileOf(const DepthwiseJob& job) {
   return {job.rows ? "rows of channels" : "channels", kPixels, hn::Lanes(kTag)};
 }
 
+// Lines that have the same taps, whose neighbours share inputs, some rows of taps at a time. `fetch` is the distance in
+// rows from the last one that a line reads.
+HWY_INLINE void SlideLines(const DepthwiseJob& job, std::size_t lines, const DepthwiseRow* rows, std::size_t row_count,
+                           std::size_t fetch, float* y) {
+  static constexpr std::array<void (*)(const DepthwiseSlide&), kDepthwiseRow> table{SlideRows<1>, SlideRows<2>,
+                                                                                    SlideRows<3>};
+  const CorrelationAxis& axis = job.c.axes[3];
+  const std::size_t channels = job.c.groups;
+  const auto first = std::max<std::ptrdiff_t>(0, -axis.start);
+  const auto end = std::max<std::ptrdiff_t>(0, static_cast<std::ptrdiff_t>(axis.in) - axis.start);
+  for (std::size_t row = 0; row < row_count; row += kDepthwiseRow) {
+    const std::size_t count = std::min(kDepthwiseRow, row_count - row);
+    table[count - 1]({.rows = rows + row,
+                      .tap_weight = axis.weight_step * static_cast<std::ptrdiff_t>(channels),
+                      .channels = channels,
+                      .lines = lines,
+                      .outputs = axis.out,
+                      .inside = static_cast<std::size_t>(first),
+                      .inside_end = static_cast<std::size_t>(end),
+                      .x = job.x + axis.start * static_cast<std::ptrdiff_t>(channels),
+                      .weight = job.weight + WeightTap(axis, 0) * channels,
+                      .bias = job.bias,
+                      .y = y,
+                      .stride_y = axis.next * channels,
+                      .line_x = job.c.axes[2].stride * axis.in * channels,
+                      .line_y = job.c.axes[2].next * axis.total * channels,
+                      .fetch_x = fetch * axis.in * channels,
+                      .add = row != 0,
+                      .relu = job.c.relu && row + count == row_count});
+  }
+}
+
+// Lines from `at` on, which have the same taps. With few registers, tiles keep more sums apart than lines that slide.
+void DepthwiseLines(const DepthwiseJob& job, std::size_t (&at)[3], std::size_t lines, TapRange range0, TapRange range1,
+                    DepthwiseRow* rows) {
+  const Correlation& c = job.c;
+  const auto output = [&](std::size_t axis, std::size_t i) { return c.axes[axis].first + i * c.axes[axis].next; };
+  const auto y = [&] {
+    const std::size_t line = (at[0] * c.axes[1].total + output(1, at[1])) * c.axes[2].total + output(2, at[2]);
+    return job.y + (line * c.axes[3].total + c.axes[3].first) * c.groups;
+  };
+  const std::size_t row_count = FindRows(c, at, range0, range1, rows);
+  if (kTapVectors > 1 && job.rows && row_count != 0) {
+    const std::size_t fetch = (c.axes[2].taps - range1.end) * c.axes[2].step + c.axes[2].stride;
+    return SlideLines(job, lines, rows, row_count, fetch, y());
+  }
+  for (const std::size_t end = at[2] + lines; at[2] < end; ++at[2])
+    TileLine(job, rows, FindRows(c, at, range0, range1, rows), y());
+}
+
 }  // namespace tapestry::kernels::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
 namespace tapestry::kernels {
 
-HWY_EXPORT(DepthwiseLine);
+HWY_EXPORT(DepthwiseLines);
 HWY_EXPORT(DepthwiseTileOf);
 
 namespace {
@@ -217,11 +263,11 @@ void correlate_channels(const Device& device, const Correlation& c, const float*
   if (device.meter != nullptr) device.meter->add(TAPESTRY_CALL(device.target, DepthwiseTileOf)(job), c.products());
   parallel_for(device.pool, lines, kGrain / line + 1, [&](std::size_t begin, std::size_t end) {
     const Block table = device.arena.allocate(c.axes[1].taps * c.axes[2].taps * sizeof(DepthwiseRow));
-    for (std::size_t i = begin; i < end; ++i) {
-      const std::size_t at[3] = {i / c.axes[2].out / c.axes[1].out, i / c.axes[2].out % c.axes[1].out,
-                                 i % c.axes[2].out};
-      TAPESTRY_CALL(device.target, DepthwiseLine)
-      (job, at, c.axes[1].taps_inside(at[1]), c.axes[2].taps_inside(at[2]),
+    for (std::size_t i = begin, count = 0; i < end; i += count) {
+      std::size_t at[3] = {i / c.axes[2].out / c.axes[1].out, i / c.axes[2].out % c.axes[1].out, i % c.axes[2].out};
+      count = std::min(end - i, c.axes[2].end_of_same_taps(at[2]) - at[2]);
+      TAPESTRY_CALL(device.target, DepthwiseLines)
+      (job, at, count, c.axes[1].taps_inside(at[1]), c.axes[2].taps_inside(at[2]),
        reinterpret_cast<DepthwiseRow*>(table.data()));
     }
   });

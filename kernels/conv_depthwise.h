@@ -25,6 +25,8 @@ Block spread_channels(const Device&, const ConvDims&, const float* x);
 void depthwise_forward(const Device&, const ConvDims&, const float* x, const float* weight, const float* bias,
                        float* y);
 void depthwise_backward_data(const Device&, const ConvDims&, const float* weight, const float* dy, float* dx);
+// conv_backward_weights without that of the bias; dweight is added to.
+void depthwise_backward_weights(const Device&, const ConvDims&, const float* x, const float* dy, float* dweight);
 
 // Neighbouring outputs [begin, end) of a line that have the same taps inside x.
 struct LinePiece {
@@ -47,7 +49,21 @@ struct DepthwiseJob {
   float* y;
   const LinePiece* pieces;
   std::size_t piece_count;
-  bool rows;  // tiles take all taps of a row at once, in one piece
+  bool rows;  // an input is taken for all taps of a row at once, in one piece
+};
+
+// What all blocks of the weight's gradient share.
+struct DepthwiseWeightsJob {
+  Correlation c;  // forward
+  const float *x, *dy;
+};
+// Pixels of a block, at most, and floats of dy, unless a line has more.
+constexpr std::size_t kDepthwiseBlock = 256, kDepthwiseFloats = 32 * 1024;
+
+// A line of y, and where the first tap of some rows of taps finds x for its first pixel; `rows` of them lie inside x.
+struct DepthwiseWeightsLine {
+  const float *x, *dy;
+  TapRange rows;
 };
 
 }  // namespace tapestry::kernels

@@ -72,11 +72,10 @@ HWY_INLINE std::size_t FindRuns(const ConvDims& d, const float* x, ConvDims::Axe
   return count;
 }
 
-// Copies rows [begin, end) of `columns` channels of x of `d`, with the zeros that `padded` has around them, to pixels
-// of `width` floats.
+// Copies rows [begin, end) of x of `d`, with the zeros that `padded` has around them.
 inline void PadRows(const ConvDims& d, const ConvDims& padded, const float* x, std::size_t begin, std::size_t end,
-                    std::size_t columns, std::size_t width, float* to) {
-  const std::size_t line = padded.in[2] * width, before = std::min(line, d.pad[2] * width);
+                    float* to) {
+  const std::size_t width = d.in_channels, line = padded.in[2] * width, before = std::min(line, d.pad[2] * width);
   const std::size_t pixels = std::min(d.in[2], (line - before) / width);
   for (std::size_t row = begin; row < end; ++row, to += line) {
     const std::size_t q0 = row / padded.in[1] % padded.in[0] - d.pad[0], q1 = row % padded.in[1] - d.pad[1];
@@ -87,10 +86,7 @@ inline void PadRows(const ConvDims& d, const ConvDims& padded, const float* x, s
     }
     const float* from = x + ((n * d.in[0] + q0) * d.in[1] + q1) * d.in[2] * d.in_channels;
     std::fill_n(to, before, 0.0f);
-    if (width == d.in_channels)
-      PackB(from, 0, false, 1, pixels * width, pixels * width, to + before);
-    else
-      PackB(from, d.in_channels, false, pixels, columns, width, to + before);
+    PackB(from, 0, false, 1, pixels * width, pixels * width, to + before);
     std::fill(to + before + pixels * width, to + line, 0.0f);
   }
 }

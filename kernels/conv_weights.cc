@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <span>
 
+#include "kernels/conv_depthwise.h"
 #include "kernels/conv_weights_plan.h"
 #include "kernels/matrix_unit.h"
 #include "kernels/reduce.h"
@@ -29,7 +30,7 @@ WeightsPlan PlanWeights(const ConvDims& d) {
 TileShape WeightsTile(const ConvDims& d, const WeightsPlan& plan) {
   const std::size_t lanes = hn::Lanes(kTag);
   if (plan.by_rows) return {"rows of weights", d.kernel[2] * MostChannels(d.kernel[2]), lanes};
-  const bool narrow = plan.depthwise || plan.outputs <= lanes;
+  const bool narrow = plan.outputs <= lanes;
   return {"weights", MaxWeightRows(narrow), narrow ? lanes : kVectors * lanes};
 }
 
@@ -118,51 +119,6 @@ void WeightsOfTask(const WeightsInputs& in, const WeightsTask& task, bool add, f
   }
 }
 
-// Depthwise, x is copied with its padding, some images and a vector of channels at a time.
-void DepthwiseWeightsOfTask(const WeightsInputs& in, const WeightsTask& task, bool add, float* dweight,
-                            float* scratch) {
-  const ConvDims &d = in.d, &padded = in.padded;
-  const std::size_t width = in.plan.width, image = d.out[0] * d.out[1] * d.out[2];
-  const std::size_t rows = padded.in[0] * padded.in[1];
-  float* packed = scratch + in.plan.block / image * rows * padded.in[2] * width;
-  PixelRun runs[WeightsPlan::kBlock];
-  const std::size_t visits = (task.panel_end - task.panel) * WeightTileCount(in.plan.rows, true) *
-                             ((in.plan.block + in.plan.lines - 1) / in.plan.lines);
-  for (std::size_t begin = task.pixel; begin < task.pixel_end; begin += in.plan.block) {
-    const std::size_t end = std::min(begin + in.plan.block, task.pixel_end);
-    FetchAhead ahead = FetchAfter(in, task, end, visits);
-    for (std::size_t panel = task.panel; panel < task.panel_end; ++panel) {
-      const std::size_t column = panel * width, columns = std::min(width, d.out_channels - column);
-      {
-        const PackingTimer timer(in.meter);
-        PadRows(d, padded, in.x + column, begin / image * rows, end / image * rows, columns, width, scratch);
-      }
-      for (std::size_t from = begin; from < end; from += in.plan.lines) {
-        const std::size_t to = std::min(from + in.plan.lines, end);
-        WeightTileArgs t{.runs = runs,
-                         .run_count = FindRuns(padded, scratch, {}, from - begin, to - begin, runs),
-                         .offsets = in.offsets,
-                         .stride_x = d.stride[2] * width,
-                         .dy = in.dy + from * d.out_channels + column,
-                         .stride_dy = d.out_channels,
-                         .packed = nullptr,
-                         .add = add || from != task.pixel,
-                         .dweight = dweight + column,
-                         .stride_out = d.out_channels,
-                         .columns = columns,
-                         .ahead = {}};
-        if (columns != width) {
-          const PackingTimer timer(in.meter);
-          PackB(t.dy, d.out_channels, false, to - from, columns, width, packed);
-          t.dy = packed;
-          t.stride_dy = width;
-        }
-        WeightTilesOf(in.plan.rows, true, WeightRows::channels, t, runs, ahead);
-      }
-    }
-  }
-}
-
 // to[i] += from[i] + from[size + i] + ..., `chunks` terms, for i in [begin, end).
 void MergeChunks(const float* from, std::size_t size, std::size_t chunks, std::size_t begin, std::size_t end,
                  float* to) {
@@ -184,20 +140,17 @@ HWY_EXPORT(PlanWeights);
 HWY_EXPORT(WeightsTile);
 HWY_EXPORT(WeightsOfTask);
 HWY_EXPORT(RowWeightsOfTask);
-HWY_EXPORT(DepthwiseWeightsOfTask);
 HWY_EXPORT(MergeChunks);
 
 namespace {
 
 // The same convolution without padding, of an x that has zeros where the padding was and ends with the last tap.
-// Depthwise, that of one vector of channels.
-ConvDims without_padding(ConvDims d, const WeightsPlan& plan) {
+ConvDims without_padding(ConvDims d) {
   for (std::size_t axis = 0; axis < 3; ++axis) {
     const std::size_t reach = (d.out[axis] - 1) * d.stride[axis] + (d.kernel[axis] - 1) * d.dilation[axis] + 1;
     if (d.pad[axis] != 0 || reach > d.in[axis]) d.in[axis] = reach;
     d.pad[axis] = 0;
   }
-  if (plan.depthwise) d.in_channels = d.groups = plan.width;
   return d;
 }
 
@@ -219,15 +172,12 @@ void run_tasks(const Device& device, const WeightsInputs& in, float* dweight) {
   const bool merge = plan.chunks > 1;
   const Block partial = device.arena.allocate(merge ? plan.chunks * size * sizeof(float) : 0);
   float* sums = merge ? reinterpret_cast<float*>(partial.data()) : dweight;
-  const auto of_task = plan.depthwise ? TAPESTRY_CALL(device.target, DepthwiseWeightsOfTask)
-                       : plan.by_rows ? TAPESTRY_CALL(device.target, RowWeightsOfTask)
-                                      : TAPESTRY_CALL(device.target, WeightsOfTask);
-  const std::size_t images = plan.depthwise ? plan.block / (plan.pixels / d.batch) : 0;
-  const std::size_t band = images * in.padded.in[0] * in.padded.in[1] * in.padded.in[2] * plan.width;
+  const auto of_task =
+      plan.by_rows ? TAPESTRY_CALL(device.target, RowWeightsOfTask) : TAPESTRY_CALL(device.target, WeightsOfTask);
   const auto task = [&](std::size_t number) {
     const std::size_t panel = number % plan.panel_parts, tap = number / plan.panel_parts % plan.tap_parts;
     const std::size_t chunk = number / plan.panel_parts / plan.tap_parts;
-    const Block scratch = device.arena.allocate((plan.lines * plan.width + band) * sizeof(float));
+    const Block scratch = device.arena.allocate(plan.block * plan.width * sizeof(float));
     of_task(in,
             {.panel = plan.panels * panel / plan.panel_parts,
              .panel_end = plan.panels * (panel + 1) / plan.panel_parts,
@@ -251,23 +201,22 @@ void add_weight_gradient(const Device& device, const ConvDims& d, const float* x
   const WeightsPlan plan = TAPESTRY_CALL(device.target, PlanWeights)(d);
   if (device.meter != nullptr)
     device.meter->add(TAPESTRY_CALL(device.target, WeightsTile)(d, plan), plan.pixels * d.weight_size());
-  if (!plan.gather) return run_tasks(device, {d, d, plan, x, dy, nullptr, device.meter}, dweight);
-  const ConvDims padded = without_padding(d, plan);
+  if (!plan.gather) return run_tasks(device, {d, plan, x, dy, nullptr, device.meter}, dweight);
+  const ConvDims padded = without_padding(d);
   const Block table = device.arena.allocate(plan.rows * sizeof(std::ptrdiff_t));
   std::ptrdiff_t* offsets = reinterpret_cast<std::ptrdiff_t*>(table.data());
   fill_offsets(padded, offsets);
-  if (plan.depthwise) return run_tasks(device, {d, padded, plan, x, dy, offsets, device.meter}, dweight);
   if (padded.in == d.in && padded.pad == d.pad)
-    return run_tasks(device, {padded, padded, plan, x, dy, offsets, device.meter}, dweight);
+    return run_tasks(device, {padded, plan, x, dy, offsets, device.meter}, dweight);
   const Block copy = device.arena.allocate(padded.x_size() * sizeof(float));
   float* to = reinterpret_cast<float*>(copy.data());
   const std::size_t line = padded.in[2] * d.in_channels, rows = padded.batch * padded.in[0] * padded.in[1];
   parallel_for(device.pool, rows, kGrain / line + 1, [&](std::size_t begin, std::size_t end) {
     const PackingTimer timer(device.meter);
     TAPESTRY_CALL(device.target, PadRows)
-    (d, padded, x, begin, end, d.in_channels, d.in_channels, to + begin * line);
+    (d, padded, x, begin, end, to + begin * line);
   });
-  run_tasks(device, {padded, padded, plan, to, dy, offsets, device.meter}, dweight);
+  run_tasks(device, {padded, plan, to, dy, offsets, device.meter}, dweight);
 }
 
 }  // namespace
@@ -280,11 +229,7 @@ void conv_backward_weights(const Device& device, const ConvDims& d, const float*
   if (dbias != nullptr)
     sum_rows(device, pixels, d.out_channels, std::span(dy, d.y_size()), std::span(dbias, d.out_channels), true);
   if (dweight == nullptr) return;
-  if (is_depthwise(d) && d.in_channels != d.out_channels) {
-    const Block spread = spread_channels(device, d, x);
-    return add_weight_gradient(device, with_spread_channels(d), reinterpret_cast<const float*>(spread.data()), dy,
-                               dweight);
-  }
+  if (is_depthwise(d)) return depthwise_backward_weights(device, d, x, dy, dweight);
   add_weight_gradient(device, d, x, dy, dweight);
 }
 

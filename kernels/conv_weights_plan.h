@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <cstddef>
 
-#include "kernels/conv_depthwise.h"
 #include "kernels/dims.h"
 
 namespace tapestry::kernels {
@@ -18,7 +17,7 @@ struct PixelRun {
 
 // The gradient is a matrix of taps x channels by outputs. A task owns some of its panels of columns for some taps and a
 // chunk of the pixels, which it takes block by block: the rows of dy of a block and a panel stay in L1 while all tiles
-// run over them. Depthwise, a block is made of whole images, of which some lines are taken at a time.
+// run over them.
 struct WeightsPlan {
   static constexpr std::size_t kBlock = 256;         // pixels, at most
   static constexpr std::size_t kRun = 32;            // pixels, at most; fetches come between runs
@@ -27,13 +26,12 @@ struct WeightsPlan {
   static constexpr std::size_t kChunk = 2048;        // pixels of a chunk, at least
   static constexpr std::size_t kGatherBelow = 8;     // channels of a group
 
-  // A tile spans up to row_taps taps. Depthwise, d has as many inputs as outputs, and a panel is one vector of them.
+  // A tile spans up to row_taps taps.
   WeightsPlan(const ConvDims& d, std::size_t lanes, std::size_t panel_width, std::size_t row_taps)
-      : depthwise(is_depthwise(d)),
-        gather(d.in_channels / d.groups < kGatherBelow),
-        groups(depthwise ? 1 : d.groups),
+      : gather(d.in_channels / d.groups < kGatherBelow),
+        groups(d.groups),
         outputs(d.out_channels / groups),
-        width(depthwise ? lanes : panel_width),
+        width(panel_width),
         rows(d.taps() * (d.in_channels / d.groups)),
         pixels(d.batch * d.out[0] * d.out[1] * d.out[2]),
         panels_of_group((outputs + width - 1) / width),
@@ -41,9 +39,7 @@ struct WeightsPlan {
         by_rows(!gather && outputs <= lanes && (d.kernel[2] == 3 || d.kernel[2] == 5) && d.kernel[2] <= row_taps &&
                 d.stride[2] == 1 && d.dilation[2] == 1),
         taps(gather ? 1 : d.kernel[0] * d.kernel[1] * (by_rows ? 1 : d.kernel[2])) {
-    const std::size_t image = d.out[0] * d.out[1] * d.out[2];
-    lines = d.out[2] <= kBlock ? kBlock / d.out[2] * d.out[2] : kBlock;
-    block = depthwise ? std::max<std::size_t>(1, kBlock / image) * image : lines;
+    block = d.out[2] <= kBlock ? kBlock / d.out[2] * d.out[2] : kBlock;
     panels_of_task = std::clamp<std::size_t>(kSlice / (rows * width), 1, panels);
     taps_of_task = std::clamp<std::size_t>(kSlice / (rows / taps * width), 1, taps);
     const std::size_t most = std::max<std::size_t>(1, pixels / kChunk);
@@ -59,13 +55,12 @@ struct WeightsPlan {
   }
   std::size_t tasks() const { return tap_parts * panel_parts * chunks; }
 
-  bool depthwise;
   bool gather;  // few channels: the rows of a tile run over taps and channels, through a table of offsets
   std::size_t groups, outputs, width;  // outputs of a group, columns of a panel
   std::size_t rows, pixels, panels_of_group, panels;
-  bool by_rows;              // narrow panels: tiles span the taps of a row of the kernel
-  std::size_t taps;          // or rows of them, or all at once: what tasks share out
-  std::size_t lines, block;  // pixels of whole lines that a tile takes at once, and of a block
+  bool by_rows;       // narrow panels: tiles span the taps of a row of the kernel
+  std::size_t taps;   // or rows of them, or all at once: what tasks share out
+  std::size_t block;  // pixels, of whole lines where they are not longer
   std::size_t panels_of_task, taps_of_task, tap_parts, panel_parts, chunks;
 };
 
@@ -76,7 +71,7 @@ struct WeightsTask {
 
 // What all tasks share.
 struct WeightsInputs {
-  const ConvDims &d, &padded;  // as x is, and without padding (depthwise)
+  const ConvDims& d;
   const WeightsPlan& plan;
   const float* x;
   const float* dy;

@@ -54,9 +54,8 @@ HWY_INLINE FetchAhead FetchAfter(const WeightsInputs& in, const WeightsTask& tas
           .share = (next - end) * (x + y) / visits + kLine};
 }
 
-// Where the rows of a tile find x beside a pixel: one after the other, or at offsets; in the depthwise case there is a
-// vector of channels at each offset, a column of the tile each.
-enum class WeightRows { neighbours, offsets, channels };
+// Where the rows of a tile find x beside a pixel: one after the other, or at offsets.
+enum class WeightRows { neighbours, offsets };
 
 // dweight[row m, columns] (+)= the sum over the pixels of all runs of x[pixel, row m] dy[pixel, columns].
 struct WeightTileArgs {
@@ -105,7 +104,7 @@ void WeightTile(const WeightTileArgs& t) {
 #pragma GCC unroll 32
       for (std::size_t m = 0; m < MR; ++m) {
         const float* from = x + (kKind == WeightRows::neighbours ? static_cast<std::ptrdiff_t>(m) : offsets[m]);
-        const V vx = kKind == WeightRows::channels ? hn::LoadU(kTag, from) : hn::Set(kTag, *from);
+        const V vx = hn::Set(kTag, *from);
 #pragma GCC unroll 2
         for (std::size_t n = 0; n < NR; ++n) acc[m][n] = hn::MulAdd(vx, vy[n], acc[m][n]);
       }
@@ -137,8 +136,7 @@ inline WeightTileFunction WeightTileFor(std::size_t rows, bool narrow, WeightRow
   static constexpr std::array wide{WeightTiles<2, WeightRows::neighbours>(Wide{}),
                                    WeightTiles<2, WeightRows::offsets>(Wide{})};
   static constexpr std::array single{WeightTiles<1, WeightRows::neighbours>(Narrow{}),
-                                     WeightTiles<1, WeightRows::offsets>(Narrow{}),
-                                     WeightTiles<1, WeightRows::channels>(Narrow{})};
+                                     WeightTiles<1, WeightRows::offsets>(Narrow{})};
   const auto which = static_cast<std::size_t>(kind);
   return narrow ? single[which][rows - 1] : wide[which][rows - 1];
 }

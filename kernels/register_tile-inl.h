@@ -25,6 +25,8 @@ constexpr std::size_t kRows = 6;
 constexpr std::size_t kRows = 4;
 #endif
 constexpr std::size_t kVectors = 2;
+// Vectors side by side whose taps, nine each, the registers hold too.
+constexpr std::size_t kTapVectors = kRows == 14 ? 2 : 1;
 
 const hn::ScalableTag<float> kTag;
 using V = hn::Vec<decltype(kTag)>;
