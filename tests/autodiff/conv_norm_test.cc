@@ -126,6 +126,8 @@ TEST_CASE("conv and norm by image: values and gradients are those of the two ops
       {9, 24, 16, 32, 32, Kind::group, 1, true, false, true, Activation::relu},
       {16, 40, 3, 64, 8, Kind::group, 2, true, true, false, Activation::relu},
       {8, 23, 5, 33, 3, Kind::group, 1, false, false},
+      {9, 24, 32, 32, 4, Kind::group, 1, true, true, true, Activation::relu},
+      {8, 26, 33, 40, 0, Kind::layer, 1, true, true, false, Activation::relu},
       {9, 24, 16, 48, 0, Kind::layer, 1, true, true, true, Activation::relu},
       {8, 24, 8, 32, 0, Kind::layer, 1, false, false, false, Activation::gelu},
       {3, 6, 4, 8, 2, Kind::group, 1, true, true, true, Activation::relu},
@@ -145,7 +147,8 @@ TEST_CASE("conv and norm by image: values and gradients are those of the two ops
 
 TEST_CASE("conv and norm by image: the same bits at any number of threads") {
   for (const Case& c : {Case{9, 24, 16, 32, 4, Kind::group, 1, true, true, true, Activation::relu},
-                        Case{9, 24, 16, 48, 0, Kind::layer, 1, true, true, false, Activation::relu}}) {
+                        Case{9, 24, 32, 32, 4, Kind::group, 1, true, true, true, Activation::relu},
+                        Case{9, 24, 32, 48, 0, Kind::layer, 1, true, true, false, Activation::relu}}) {
     const Results one = results_of(c, 1, DType::float32, chained);
     for (int threads : {2, 3, 7}) {
       const Results some = results_of(c, threads, DType::float32, chained);
@@ -167,6 +170,16 @@ TEST_CASE("conv and norm by image: one node, and an empty batch") {
   REQUIRE(y.shape() == Shape{0, 5, 5, 4});
   REQUIRE(ops == std::vector<std::string>{"conv2d_norm"});
   REQUIRE(tape.backward(sum(y))[x].shape() == x.shape());
+}
+
+TEST_CASE("conv and norm by image: ops of their own where nothing is fused") {
+  std::vector<std::string> ops;
+  Context context{{.threads = 1, .trace = [&](const TraceEvent& event) { ops.emplace_back(event.op); }, .fuse = false}};
+  const ImageNorm norm{.num_groups = 2};
+  Tape tape{context};
+  const Var x = tape.variable(context.zeros({2, 5, 5, 2}));
+  conv2d(x, context.input(context.normal({3, 3, 2, 4}, 0, 1, 1)), {}, {.activation = Activation::relu, .norm = &norm});
+  REQUIRE(ops == std::vector<std::string>{"conv2d", "group_norm", "relu"});
 }
 
 TEST_CASE("conv and norm by image: a norm that does not fit is refused") {
