@@ -12,13 +12,14 @@ void conv_forward(const Device& device, const ConvDims& dims, std::span<const fl
   if (!y.empty()) device.unit->conv_forward(device, dims, x.data(), weight.data(), or_null(bias), y.data(), steps);
 }
 
-bool conv_forward_by_image_pays(const ConvDims& dims) {
-  return !is_depthwise(dims) && dims.y_size() > 0 && ConvJob::image_by_image_pays(forward_correlation(dims));
+bool conv_forward_by_image_pays(const Device& device, const ConvDims& dims) {
+  return device.unit->executor == nullptr && !is_depthwise(dims) && dims.y_size() > 0 &&
+         ConvJob::image_by_image_pays(forward_correlation(dims));
 }
 
-bool conv_backward_data_by_image_pays(const ConvDims& dims) {
-  return !is_depthwise(dims) && dims.x_size() > 0 && dims.stride == ConvDims::Axes{1, 1, 1} &&
-         ConvJob::image_by_image_pays(backward_correlation(dims, {}));
+bool conv_backward_data_by_image_pays(const Device& device, const ConvDims& dims) {
+  return device.unit->executor == nullptr && !is_depthwise(dims) && dims.x_size() > 0 &&
+         dims.stride == ConvDims::Axes{1, 1, 1} && ConvJob::image_by_image_pays(backward_correlation(dims, {}));
 }
 
 void conv_backward_data(const Device& device, const ConvDims& dims, std::span<const float> weight,

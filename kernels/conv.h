@@ -20,9 +20,10 @@ inline void conv_forward(const Device& device, const ConvDims& dims, std::span<c
   steps.around(device, dims.batch, [&] { reference::conv_forward(dims, x, weight, bias, y); });
 }
 
-// Whether steps beside each image find it in the cache; functions of the shape.
-bool conv_forward_by_image_pays(const ConvDims&);
-bool conv_backward_data_by_image_pays(const ConvDims&);
+// Whether steps beside each image find it in the cache: a function of the shape, and false where a unit of tiles, which
+// takes a batch as a whole, may compute it.
+bool conv_forward_by_image_pays(const Device&, const ConvDims&);
+bool conv_backward_data_by_image_pays(const Device&, const ConvDims&);
 
 // dx[n, q, c] = the sum over the p, t and o with p stride - pad + t dilation = q of dy[n, p, o] weight[t, c, o].
 // Images and steps as above.

@@ -191,7 +191,7 @@ Var conv_norm(const char* op, const ConvDims& dims, const Var& x, const Var& wei
                                .residual = norm.residual.value().template span<T>(),
                                .stats = Tensor(normed.stats).span<double>(),
                                .y = y.span<T>()};
-    const bool by_image = kernels::conv_forward_by_image_pays(dims);
+    const bool by_image = kernels::conv_forward_by_image_pays(device, dims);
     const auto step = [&](std::size_t image) { normalize(device, true, image); };
     const ImageSteps::Step after = step;
     kernels::conv_forward(device, dims, x.value().span<T>(), weight.value().span<T>(), bias.value().span<T>(),
@@ -211,7 +211,7 @@ Var conv_norm(const char* op, const ConvDims& dims, const Var& x, const Var& wei
         const std::int64_t channels = z.shape()[-1];
         visit_floating(name, dy.dtype(), [&]<class T>(T) {
           Tensor dz = z.like(), dx = grads.overwrite(0);
-          const bool by_image = dx.size() > 0 && kernels::conv_backward_data_by_image_pays(dims);
+          const bool by_image = dx.size() > 0 && kernels::conv_backward_data_by_image_pays(device, dims);
           Tensor sums = z.like({by_image ? z.shape()[0] : 1, 2, channels});
           Tensor dresidual = at.residual < 0 ? Tensor{} : grads.overwrite(at.residual);
           const Backward<T> differentiate{.norm = normed,
