@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """The other side of the comparison: train steps of the benchmark models with PyTorch on the CPU.
 
-usage: torch_train.py [--models a,b] [--modes eager,nhwc] [--threads N] [--seconds S]
+usage: torch_train.py [--models a,b] [--modes eager,nhwc,bf16,bf16_nhwc] [--threads N] [--seconds S]
        torch_train.py --dump FOLDER [--models a,b]
        torch_train.py --memory --models a --modes eager [--threads N]
 
 A step is zero_grad, forward, cross-entropy, backward and SGD (lr 0.001, momentum 0.9) on random data in memory.
+Modes: PyTorch's own layout or channels last (nhwc), in fp32 or in bf16 by autocast of the forward pass and the loss.
 Prints one JSON object a line. With --dump it writes FOLDER/MODEL.npz instead: "param/<state dict name>" in PyTorch's
 layouts, one batch "x" and "y", the "losses" of 20 steps on it, which `train_step --check` must meet, and "losses_nhwc",
 those of the same steps with channels last: where rounding makes ReLU and max pooling choose differently, they wander.
@@ -100,14 +101,16 @@ class Run:
         make, shape, self.batch = MODELS[name]
         self.model, self.x = make(), torch.randn(self.batch, *shape)
         self.y = torch.randint(0, 10, (self.batch,))
-        if mode == "nhwc":
+        self.bf16 = mode.startswith("bf16")
+        if mode.endswith("nhwc"):
             layout = torch.channels_last if len(shape) == 3 else torch.channels_last_3d
             self.model, self.x = self.model.to(memory_format=layout), self.x.to(memory_format=layout)
         self.optimizer = torch.optim.SGD(self.model.parameters(), lr=1e-3, momentum=0.9)
 
     def step(self):
         self.optimizer.zero_grad(set_to_none=True)
-        loss = F.cross_entropy(self.model(self.x), self.y)
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self.bf16):
+            loss = F.cross_entropy(self.model(self.x), self.y)
         loss.backward()
         self.optimizer.step()
         return loss
