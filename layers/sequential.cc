@@ -1,8 +1,8 @@
-#include <utility>
-
 #include "layers/sequential.h"
 
 #include <fmt/format.h>
+
+#include <utility>
 
 #include "kernels/error.h"
 
@@ -67,35 +67,40 @@ void Sequential::visit(Visitor& v) const {
 
 Var Sequential::operator()(const Var& x, Mode mode, const Tail& tail) const {
   if (layers_.empty()) throw ArgumentError("the model has no layers: nothing was added, or it was moved from");
-  const bool fuse = x.options().fuse;
   Var y = x, bias;
   for (std::size_t i = 0; i < layers_.size();) {
     const AnyLayer& layer = layers_[i++];
-    Tail own = i == layers_.size() ? tail : Tail{};
+    Tail own;
     own.input_bias = std::exchange(bias, Var{});
-    if (i == layers_.size()) return layer(y, mode, own);
-    const AnyLayer& next = layers_[i];
     std::optional<ImageNorm> norm;
-    if (fuse && layer.leaves_bias() && next.drops_bias(mode))
-      own.left_bias = &bias;
-    else if (fuse && layer.takes_norm())
-      norm = next.image_norm(y);
-    if (norm) {
-      own.norm = &*norm;
-      if (++i == layers_.size()) {
-        own.activation = tail.activation;
-        own.residual = tail.residual;
-        own.pool = tail.pool;
-        return layer(y, mode, own);
-      }
+    if (x.options().fuse) i = take_followers(i, y, mode, own, norm, bias);
+    const bool takes_tail = i == layers_.size() && own.activation == Activation::none && own.pool.axes == 0;
+    if (takes_tail) {
+      own.activation = tail.activation;
+      own.residual = tail.residual;
+      own.pool = tail.pool;
     }
-    if (fuse && layer.takes_activation()) own.activation = layers_[i].activation();
-    if (own.activation != Activation::none) ++i;
-    if (fuse && i < layers_.size() && layer.takes_pool()) own.pool = layers_[i].windows();
-    if (own.pool.axes != 0) ++i;
     y = layer(y, mode, own);
+    if (takes_tail) return y;
   }
   return finish(y, tail);
+}
+
+std::size_t Sequential::take_followers(std::size_t i, const Var& x, Mode mode, Tail& own,
+                                       std::optional<ImageNorm>& norm, Var& bias) const {
+  const AnyLayer& layer = layers_[i - 1];
+  if (i < layers_.size() && layer.leaves_bias() && layers_[i].drops_bias(mode)) {
+    own.left_bias = &bias;
+  } else if (i < layers_.size() && layer.takes_norm()) {
+    norm = layers_[i].image_norm(x);
+    own.norm = norm ? &*norm : nullptr;
+    if (norm) ++i;
+  }
+  if (i < layers_.size() && layer.takes_activation()) own.activation = layers_[i].activation();
+  if (own.activation != Activation::none) ++i;
+  if (i < layers_.size() && layer.takes_pool()) own.pool = layers_[i].windows();
+  if (own.pool.axes != 0) ++i;
+  return i;
 }
 
 const AnyLayer& Sequential::operator[](std::size_t index) const {
