@@ -22,11 +22,6 @@ bool unchanged(const Guarded<float>& found, const std::vector<float>& values) {
 
 }  // namespace
 
-void fill_whole(std::span<float> out, std::uint64_t seed) {
-  fill_random(out, seed, -8, 9);
-  for (float& x : out) x = std::floor(x);
-}
-
 ConvDims conv_dims(std::size_t batch, std::size_t in_channels, std::size_t out_channels, std::size_t groups,
                    const ConvDims::Axes& in, const ConvDims::Axes& kernel, const ConvDims::Axes& stride,
                    const ConvDims::Axes& pad, const ConvDims::Axes& dilation, std::size_t more) {
@@ -44,6 +39,18 @@ ConvDims conv_dims(std::size_t batch, std::size_t in_channels, std::size_t out_c
     dims.out[axis] = padded < reach ? 0 : (padded - reach) / stride[axis] + 1;
   }
   return dims;
+}
+
+ConvDims image(std::size_t batch, std::size_t in_channels, std::size_t out_channels, std::size_t size,
+               std::size_t kernel, std::size_t pad, std::size_t stride, std::size_t dilation, std::size_t groups) {
+  return conv_dims(batch, in_channels, out_channels, groups, {1, size, size}, {1, kernel, kernel}, {1, stride, stride},
+                   {0, pad, pad}, {1, dilation, dilation});
+}
+
+ConvDims line(std::size_t batch, std::size_t in_channels, std::size_t out_channels, std::size_t size,
+              std::size_t kernel, std::size_t pad, std::size_t stride, std::size_t dilation, std::size_t groups) {
+  return conv_dims(batch, in_channels, out_channels, groups, {1, 1, size}, {1, 1, kernel}, {1, 1, stride}, {0, 0, pad},
+                   {1, 1, dilation});
 }
 
 std::string to_string(const ConvDims& d) {

@@ -17,6 +17,14 @@ ConvDims conv_dims(std::size_t batch, std::size_t in_channels, std::size_t out_c
                    const ConvDims::Axes& in, const ConvDims::Axes& kernel, const ConvDims::Axes& stride,
                    const ConvDims::Axes& pad, const ConvDims::Axes& dilation, std::size_t more = 0);
 
+// Of square images, and of lines: `size` and all that follows are the same along each axis.
+ConvDims image(std::size_t batch, std::size_t in_channels, std::size_t out_channels, std::size_t size,
+               std::size_t kernel, std::size_t pad = 0, std::size_t stride = 1, std::size_t dilation = 1,
+               std::size_t groups = 1);
+ConvDims line(std::size_t batch, std::size_t in_channels, std::size_t out_channels, std::size_t size,
+              std::size_t kernel, std::size_t pad = 0, std::size_t stride = 1, std::size_t dilation = 1,
+              std::size_t groups = 1);
+
 std::string to_string(const ConvDims& dims);
 std::size_t products(const ConvDims& dims);  // multiply-adds of a pass
 
@@ -45,7 +53,5 @@ std::vector<float> run_passes(const kernels::Device& device, const ConvProblem& 
 
 // Fills free blocks of the arena with NaN, so that a kernel that relies on fresh memory is seen.
 void poison(const kernels::Device& device);
-
-void fill_whole(std::span<float> out, std::uint64_t seed);  // whole numbers from -8 to 8
 
 }  // namespace tapestry::test

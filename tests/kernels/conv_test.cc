@@ -10,18 +10,6 @@ using namespace tapestry::test;
 
 namespace {
 
-ConvDims image(std::size_t batch, std::size_t in_channels, std::size_t out_channels, std::size_t size,
-               std::size_t kernel, std::size_t pad = 0, std::size_t stride = 1, std::size_t dilation = 1,
-               std::size_t groups = 1) {
-  return conv_dims(batch, in_channels, out_channels, groups, {1, size, size}, {1, kernel, kernel}, {1, stride, stride},
-                   {0, pad, pad}, {1, dilation, dilation});
-}
-ConvDims line(std::size_t batch, std::size_t in_channels, std::size_t out_channels, std::size_t size,
-              std::size_t kernel, std::size_t pad = 0, std::size_t stride = 1, std::size_t dilation = 1,
-              std::size_t groups = 1) {
-  return conv_dims(batch, in_channels, out_channels, groups, {1, 1, size}, {1, 1, kernel}, {1, 1, stride}, {0, 0, pad},
-                   {1, 1, dilation});
-}
 ConvDims depthwise(std::size_t channels, std::size_t multiplier, std::size_t size, std::size_t kernel, std::size_t pad,
                    std::size_t stride = 1) {
   return image(2, channels, channels * multiplier, size, kernel, pad, stride, 1, channels);

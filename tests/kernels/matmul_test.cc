@@ -3,7 +3,7 @@
 #include <cmath>
 
 #include "tests/catch.h"
-#include "tests/support/targets.h"
+#include "tests/kernels/matmul_problems.h"
 
 using namespace tapestry;
 using namespace tapestry::test;
@@ -11,48 +11,20 @@ using kernels::MatmulDims;
 
 namespace {
 
-struct Sizes {
-  std::size_t m, n, k;
-};
-constexpr Sizes kSizes[] = {{0, 5, 3},     {5, 0, 3},    {3, 4, 0},     {1, 1, 1},      {1, 32, 7},   {2, 3, 5},
-                            {4, 16, 16},   {5, 17, 31},  {6, 15, 64},   {7, 33, 9},     {8, 32, 12},  {13, 31, 257},
-                            {14, 64, 33},  {15, 10, 65}, {29, 97, 300}, {64, 40, 70},   {127, 5, 19}, {230, 37, 13},
-                            {9, 35, 1030}, {33, 1, 40},  {67, 10, 530}, {21, 12, 1027}, {23, 3, 64},  {250, 16, 6},
-                            {300, 17, 2},  {3, 700, 10}, {230, 300, 1}, {31, 129, 64}};
-
-// Whole numbers up to 8: every product and sum is exact in float, so results must be equal bit for bit.
-void fill_integers(std::span<float> out, std::uint64_t seed) {
-  fill_random(out, seed, -8, 9);
-  for (float& x : out) x = std::floor(x);
-}
+constexpr MatmulSizes kSizes[] = {
+    {0, 5, 3},      {5, 0, 3},    {3, 4, 0},    {1, 1, 1},     {1, 32, 7},    {2, 3, 5},     {4, 16, 16},
+    {5, 17, 31},    {6, 15, 64},  {7, 33, 9},   {8, 32, 12},   {13, 31, 257}, {14, 64, 33},  {15, 10, 65},
+    {29, 97, 300},  {64, 40, 70}, {127, 5, 19}, {230, 37, 13}, {9, 35, 1030}, {33, 1, 40},   {67, 10, 530},
+    {21, 12, 1027}, {23, 3, 64},  {250, 16, 6}, {300, 17, 2},  {3, 700, 10},  {230, 300, 1}, {31, 129, 64}};
 
 }  // namespace
 
 TEST_CASE("matmul: every target, transpose, bias and accumulation against plain loops in double, exact on integers") {
   for_each_target([](const kernels::Device& device) {
-    for (const Sizes& sizes : kSizes)
-      for (int option = 0; option < 16; ++option)
+    for (const MatmulSizes& sizes : kSizes)
+      for (int option = 0; option < kMatmulOptions; ++option)
         for (std::size_t misalignment : kMisalignments) {
-          const MatmulDims dims{.m = sizes.m,
-                                .n = sizes.n,
-                                .k = sizes.k,
-                                .transpose_a = (option & 1) != 0,
-                                .transpose_b = (option & 2) != 0,
-                                .accumulate = (option & 4) != 0};
-          Guarded<float> a(sizes.m * sizes.k, misalignment), b(sizes.k * sizes.n, misalignment),
-              bias((option & 8) != 0 ? sizes.n : 0, misalignment), c(sizes.m * sizes.n, misalignment);
-          fill_integers(a.span(), 1);
-          fill_integers(b.span(), 2);
-          fill_integers(bias.span(), 3);
-          fill_integers(c.span(), 4);
-          std::vector<double> expected = widened(c.span());
-          const auto wide_a = widened(a.span()), wide_b = widened(b.span()), wide_bias = widened(bias.span());
-          kernels::matmul(device, dims, std::span<const double>(wide_a), wide_b, wide_bias, expected);
-          kernels::matmul(device, dims, std::as_const(a).span(), std::as_const(b).span(), std::as_const(bias).span(),
-                          c.span());
-          INFO("m " << sizes.m << " n " << sizes.n << " k " << sizes.k << " option " << option);
-          require_close(c.span(), expected, 0);
-          REQUIRE((a.intact() && b.intact() && bias.intact() && c.intact()));
+          check_matmul(device, sizes, option, misalignment);
           count_case(device.target);
         }
   });
@@ -78,8 +50,8 @@ TEST_CASE("matmul: batches, with a right side for each matrix and with one for a
       const MatmulDims dims{
           .m = 9, .n = 21, .k = 11, .batch = 5, .stride_a = 99, .stride_b = stride_b, .stride_c = 189};
       Guarded<float> a(5 * 99), b(231 + 4 * stride_b), c(5 * 189);
-      fill_integers(a.span(), 1);
-      fill_integers(b.span(), 2);
+      fill_whole(a.span(), 1);
+      fill_whole(b.span(), 2);
       std::vector<double> expected(5 * 189);
       kernels::matmul(device, dims, std::span<const double>(widened(a.span())), widened(b.span()), {}, expected);
       kernels::matmul(device, dims, std::as_const(a).span(), std::as_const(b).span(), {}, c.span());

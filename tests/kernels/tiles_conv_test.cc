@@ -12,13 +12,6 @@ using namespace tapestry::test;
 
 namespace {
 
-ConvDims image(std::size_t batch, std::size_t in_channels, std::size_t out_channels, std::size_t size,
-               std::size_t kernel, std::size_t pad = 0, std::size_t stride = 1, std::size_t dilation = 1,
-               std::size_t groups = 1) {
-  return conv_dims(batch, in_channels, out_channels, groups, {1, size, size}, {1, kernel, kernel}, {1, stride, stride},
-                   {0, pad, pad}, {1, dilation, dilation});
-}
-
 std::vector<ConvDims> shapes() {
   return {// channels around a tile; one pixel; rows around 16
           image(2, 1, 1, 1, 1), image(2, 5, 17, 7, 3, 1), image(1, 33, 16, 13, 3, 1), image(2, 16, 33, 6, 3, 1),

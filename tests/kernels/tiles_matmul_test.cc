@@ -3,6 +3,7 @@
 
 #include "kernels/matmul.h"
 #include "tests/catch.h"
+#include "tests/kernels/matmul_problems.h"
 #include "tests/kernels/tile_units.h"
 
 using namespace tapestry;
@@ -11,16 +12,8 @@ using kernels::MatmulDims;
 
 namespace {
 
-struct Sizes {
-  std::size_t m, n, k;
-};
-constexpr Sizes kSizes[] = {{1, 1, 1},    {5, 17, 31},  {33, 16, 64},   {31, 32, 33}, {64, 65, 7},
-                            {17, 15, 96}, {3, 40, 530}, {130, 130, 20}, {40, 9, 1027}};
-
-void fill_whole(std::span<float> out, std::uint64_t seed) {
-  fill_random(out, seed, -8, 9);
-  for (float& x : out) x = std::floor(x);
-}
+constexpr MatmulSizes kSizes[] = {{1, 1, 1},    {5, 17, 31},  {33, 16, 64},   {31, 32, 33}, {64, 65, 7},
+                                  {17, 15, 96}, {3, 40, 530}, {130, 130, 20}, {40, 9, 1027}};
 
 // The root mean square of the errors of C = A B, relative to that of C.
 double relative_error(const kernels::Device& device, const MatmulDims& dims, const std::vector<float>& a,
@@ -39,30 +32,9 @@ double relative_error(const kernels::Device& device, const MatmulDims& dims, con
 
 TEST_CASE("tiles_matmul: every unit, transpose, bias and accumulation, misaligned, exact on whole numbers") {
   for_each_tile_unit([](const kernels::Device& device) {
-    for (const Sizes& sizes : kSizes)
-      for (int option = 0; option < 16; ++option) {
-        const std::size_t misalignment = static_cast<std::size_t>(option) % 4;
-        const MatmulDims dims{.m = sizes.m,
-                              .n = sizes.n,
-                              .k = sizes.k,
-                              .transpose_a = (option & 1) != 0,
-                              .transpose_b = (option & 2) != 0,
-                              .accumulate = (option & 4) != 0};
-        Guarded<float> a(sizes.m * sizes.k, misalignment), b(sizes.k * sizes.n, misalignment),
-            bias((option & 8) != 0 ? sizes.n : 0, misalignment), c(sizes.m * sizes.n, misalignment);
-        fill_whole(a.span(), 1);
-        fill_whole(b.span(), 2);
-        fill_whole(bias.span(), 3);
-        fill_whole(c.span(), 4);
-        std::vector<double> expected = widened(c.span());
-        kernels::matmul(device, dims, std::span<const double>(widened(a.span())), widened(b.span()),
-                        widened(bias.span()), expected);
-        kernels::matmul(device, dims, std::as_const(a).span(), std::as_const(b).span(), std::as_const(bias).span(),
-                        c.span());
-        INFO("m " << sizes.m << " n " << sizes.n << " k " << sizes.k << " option " << option);
-        require_close(c.span(), expected, 0);
-        REQUIRE((a.intact() && b.intact() && bias.intact() && c.intact()));
-      }
+    for (const MatmulSizes& sizes : kSizes)
+      for (int option = 0; option < kMatmulOptions; ++option)
+        check_matmul(device, sizes, option, static_cast<std::size_t>(option) % 4);
     count_case(device.target);
   });
 }

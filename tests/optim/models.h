@@ -7,6 +7,7 @@
 
 #include "autodiff/record.h"
 #include "autodiff/tape.h"
+#include "tests/catch.h"
 
 namespace tapestry::test {
 
@@ -84,5 +85,14 @@ struct Pulled {
     return all;
   }
 };
+
+// Every weight within `tolerance`.
+inline void compare(const std::vector<double>& found, const std::vector<double>& expected, double tolerance) {
+  REQUIRE(found.size() == expected.size());
+  for (std::size_t i = 0; i < found.size(); ++i) {
+    INFO("weight " << i << ": found " << found[i] << ", expected " << expected[i]);
+    REQUIRE(std::abs(found[i] - expected[i]) <= tolerance);
+  }
+}
 
 }  // namespace tapestry::test

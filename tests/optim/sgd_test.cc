@@ -29,14 +29,6 @@ std::vector<double> by_hand(const Pulled& model, const SGDOptions& options, int 
   return weights;
 }
 
-void compare(const std::vector<double>& found, const std::vector<double>& expected, double tolerance) {
-  REQUIRE(found.size() == expected.size());
-  for (std::size_t i = 0; i < found.size(); ++i) {
-    INFO("weight " << i << ": found " << found[i] << ", expected " << expected[i]);
-    REQUIRE(std::abs(found[i] - expected[i]) <= tolerance);
-  }
-}
-
 }  // namespace
 
 TEST_CASE("SGD: every option follows PyTorch's formula, in float and double") {

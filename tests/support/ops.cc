@@ -63,4 +63,16 @@ void check_op(const OpFunction& f, const std::vector<Shape>& shapes, OpCheck che
   }
 }
 
+const std::vector<Shape>& awkward_shapes() {
+  static const std::vector<Shape> kShapes{{1},       {2},       {3},    {7},  {17},         {2, 3},    {4, 5},
+                                          {3, 1, 4}, {2, 2, 5}, {0, 3}, {33}, {1, 2, 3, 2}, {5, 1, 13}};
+  return kShapes;
+}
+
+void check_unary(const std::function<Var(const Var&)>& f, OpCheck check) {
+  const auto of_one = [&](std::span<const Var> in) { return f(in[0]); };
+  check_op(of_one, {Shape{}}, check);
+  for (const Shape& shape : awkward_shapes()) check_op(of_one, {shape}, check);
+}
+
 }  // namespace tapestry::test

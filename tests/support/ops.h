@@ -23,4 +23,9 @@ using OpFunction = std::function<Var(std::span<const Var>)>;
 // One case: `f` on random inputs of these shapes. Call it with 12 shape lists or more for each op.
 void check_op(const OpFunction& f, const std::vector<Shape>& shapes, OpCheck check = {});
 
+// 13 shapes with axes: lengths around vectors, axes of 1, nothing at all.
+const std::vector<Shape>& awkward_shapes();
+// An op of one input, on these and on a single number.
+void check_unary(const std::function<Var(const Var&)>& f, OpCheck check = {});
+
 }  // namespace tapestry::test

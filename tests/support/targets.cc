@@ -59,6 +59,11 @@ void fill_random(std::span<float> out, std::uint64_t seed, double low, double hi
   for (std::size_t i = 0; i < out.size(); ++i) out[i] = static_cast<float>(low + (high - low) * philox.uniform(i));
 }
 
+void fill_whole(std::span<float> out, std::uint64_t seed) {
+  fill_random(out, seed, -8, 9);
+  for (float& x : out) x = std::floor(x);
+}
+
 std::vector<double> widened(std::span<const float> x) { return {x.begin(), x.end()}; }
 
 void require_close(std::span<const float> found, std::span<const double> expected, double tolerance, double scale) {

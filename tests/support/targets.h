@@ -54,6 +54,8 @@ class Guarded {
 // Uniform numbers in [low, high), the same for the same seed.
 void fill_random(std::span<float> out, std::uint64_t seed, double low = -1, double high = 1);
 void fill_random(std::span<double> out, std::uint64_t seed, double low = -1, double high = 1);
+void fill_whole(std::span<float> out,
+                std::uint64_t seed);  // whole numbers from -8 to 8: small sums of products are exact
 
 std::vector<double> widened(std::span<const float> x);  // the same numbers in double
 
