@@ -100,6 +100,7 @@ void WeightsOfTask(const WeightsInputs& in, const WeightsTask& task, bool add, f
                        .stride_out = d.out_channels,
                        .columns = columns,
                        .ahead = {}};
+      if (task.dbias != nullptr) AddPixels(t.dy, d.out_channels, end - begin, columns, task.dbias + column);
       if (columns != width || (d.out_channels != width && in.plan.rows > 2 * MaxWeightRows(narrow))) t.packed = packed;
       const float* x = in.x + group * inputs;
       for (std::size_t i = 0, taps = task.tap_end - task.tap; i < taps; ++i) {
@@ -165,13 +166,40 @@ void fill_offsets(const ConvDims& d, std::ptrdiff_t* offsets) {
   }
 }
 
-void run_tasks(const Device& device, const WeightsInputs& in, float* dweight) {
+// Where tasks add up dy: sums in double for each chunk, which are merged in order.
+class BiasSums {
+ public:
+  BiasSums(const Device& device, const ConvDims& d, std::size_t chunks, float* dbias)
+      : dbias_(dbias),
+        columns_(d.out_channels),
+        block_(device.arena.allocate(dbias == nullptr ? 0 : chunks * columns_ * sizeof(double))),
+        sums_(reinterpret_cast<double*>(block_.data()), dbias == nullptr ? 0 : chunks * columns_) {
+    std::ranges::fill(sums_, 0.0);
+  }
+  double* of_chunk(std::size_t chunk) const { return dbias_ == nullptr ? nullptr : &sums_[chunk * columns_]; }
+  void merge() const {
+    for (std::size_t column = 0; column < columns_ && dbias_ != nullptr; ++column) {
+      double sum = dbias_[column];
+      for (std::size_t at = column; at < sums_.size(); at += columns_) sum += sums_[at];
+      dbias_[column] = static_cast<float>(sum);
+    }
+  }
+
+ private:
+  float* dbias_;
+  std::size_t columns_;
+  Block block_;
+  std::span<double> sums_;
+};
+
+void run_tasks(const Device& device, const WeightsInputs& in, float* dweight, float* dbias) {
   const ConvDims& d = in.d;
   const WeightsPlan& plan = in.plan;
   const std::size_t size = d.weight_size(), blocks = (plan.pixels + plan.block - 1) / plan.block;
   const bool merge = plan.chunks > 1;
   const Block partial = device.arena.allocate(merge ? plan.chunks * size * sizeof(float) : 0);
   float* sums = merge ? reinterpret_cast<float*>(partial.data()) : dweight;
+  const BiasSums bias(device, d, plan.chunks, dbias);
   const auto of_task =
       plan.by_rows ? TAPESTRY_CALL(device.target, RowWeightsOfTask) : TAPESTRY_CALL(device.target, WeightsOfTask);
   const auto task = [&](std::size_t number) {
@@ -184,30 +212,33 @@ void run_tasks(const Device& device, const WeightsInputs& in, float* dweight) {
              .tap = plan.taps * tap / plan.tap_parts,
              .tap_end = plan.taps * (tap + 1) / plan.tap_parts,
              .pixel = blocks * chunk / plan.chunks * plan.block,
-             .pixel_end = std::min(plan.pixels, blocks * (chunk + 1) / plan.chunks * plan.block)},
+             .pixel_end = std::min(plan.pixels, blocks * (chunk + 1) / plan.chunks * plan.block),
+             .dbias = tap == 0 ? bias.of_chunk(chunk) : nullptr},
             !merge, sums + (merge ? chunk * size : 0), reinterpret_cast<float*>(scratch.data()));
   };
   if (plan.pixels * size < 8 * kGrain)
     for (std::size_t number = 0; number < plan.tasks(); ++number) task(number);
   else
     device.pool.run(plan.tasks(), task);
+  bias.merge();
   if (!merge) return;
   parallel_for(device.pool, size, kGrain / plan.chunks, [&](std::size_t begin, std::size_t end) {
     TAPESTRY_CALL(device.target, MergeChunks)(sums, size, plan.chunks, begin, end, dweight);
   });
 }
 
-void add_weight_gradient(const Device& device, const ConvDims& d, const float* x, const float* dy, float* dweight) {
+void add_gradients(const Device& device, const ConvDims& d, const float* x, const float* dy, float* dweight,
+                   float* dbias) {
   const WeightsPlan plan = TAPESTRY_CALL(device.target, PlanWeights)(d);
   if (device.meter != nullptr)
     device.meter->add(TAPESTRY_CALL(device.target, WeightsTile)(d, plan), plan.pixels * d.weight_size());
-  if (!plan.gather) return run_tasks(device, {d, plan, x, dy, nullptr, device.meter}, dweight);
+  if (!plan.gather) return run_tasks(device, {d, plan, x, dy, nullptr, device.meter}, dweight, dbias);
   const ConvDims padded = without_padding(d);
   const Block table = device.arena.allocate(plan.rows * sizeof(std::ptrdiff_t));
   std::ptrdiff_t* offsets = reinterpret_cast<std::ptrdiff_t*>(table.data());
   fill_offsets(padded, offsets);
   if (padded.in == d.in && padded.pad == d.pad)
-    return run_tasks(device, {padded, plan, x, dy, offsets, device.meter}, dweight);
+    return run_tasks(device, {padded, plan, x, dy, offsets, device.meter}, dweight, dbias);
   const Block copy = device.arena.allocate(padded.x_size() * sizeof(float));
   float* to = reinterpret_cast<float*>(copy.data());
   const std::size_t line = padded.in[2] * d.in_channels, rows = padded.batch * padded.in[0] * padded.in[1];
@@ -216,7 +247,7 @@ void add_weight_gradient(const Device& device, const ConvDims& d, const float* x
     TAPESTRY_CALL(device.target, PadRows)
     (d, padded, x, begin, end, to + begin * line);
   });
-  run_tasks(device, {padded, plan, to, dy, offsets, device.meter}, dweight);
+  run_tasks(device, {padded, plan, to, dy, offsets, device.meter}, dweight, dbias);
 }
 
 }  // namespace
@@ -225,12 +256,11 @@ namespace fma {
 
 void conv_backward_weights(const Device& device, const ConvDims& d, const float* x, const float* dy, float* dweight,
                            float* dbias) {
+  if (dweight != nullptr && !is_depthwise(d)) return add_gradients(device, d, x, dy, dweight, dbias);
   const std::size_t pixels = d.y_size() / d.out_channels;
   if (dbias != nullptr)
     sum_rows(device, pixels, d.out_channels, std::span(dy, d.y_size()), std::span(dbias, d.out_channels), true);
-  if (dweight == nullptr) return;
-  if (is_depthwise(d)) return depthwise_backward_weights(device, d, x, dy, dweight);
-  add_weight_gradient(device, d, x, dy, dweight);
+  if (dweight != nullptr) depthwise_backward_weights(device, d, x, dy, dweight);
 }
 
 }  // namespace fma

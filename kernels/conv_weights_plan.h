@@ -67,6 +67,7 @@ struct WeightsPlan {
 // A task: panels [panel, panel_end) of taps [tap, tap_end), over pixels [pixel, pixel_end).
 struct WeightsTask {
   std::size_t panel, panel_end, tap, tap_end, pixel, pixel_end;
+  double* dbias;  // of all columns, to which it adds dy of its panels; nullptr: another task does
 };
 
 // What all tasks share.

@@ -141,6 +141,7 @@ void RowWeightsOfTask(const WeightsInputs& in, const WeightsTask& task, bool add
                           .stride_channel = d.out_channels,
                           .columns = columns,
                           .ahead = {}};
+      if (task.dbias != nullptr) AddPixels(t.dy, d.out_channels, end - begin, columns, task.dbias + group * columns);
       if (columns != lanes) {
         PackB(t.dy, d.out_channels, false, end - begin, columns, lanes, packed);
         t.dy = packed;

@@ -15,6 +15,8 @@
 
 #include "kernels/conv_weights_plan.h"
 #include "kernels/register_tile-inl.h"
+#include "kernels/sums-inl.h"
+#include "kernels/wide-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace tapestry::kernels::HWY_NAMESPACE {
@@ -52,6 +54,23 @@ HWY_INLINE FetchAhead FetchAfter(const WeightsInputs& in, const WeightsTask& tas
   const std::size_t x = in.d.x_size() / in.plan.pixels, y = in.d.out_channels;
   return {.ranges = {{in.dy + end * y, in.dy + next * y}, {in.x + end * x, in.x + next * x}},
           .share = (next - end) * (x + y) / visits + kLine};
+}
+
+// sums[column] += the sum over the pixels of dy[pixel, column]. Called where tiles read dy next, so that it is in L1.
+HWY_INLINE void AddPixels(const float* dy, std::size_t stride, std::size_t pixels, std::size_t columns, double* sums) {
+  HWY_ALIGN float run[HWY_MAX_BYTES / sizeof(float)];
+  for_lanes(kTag, columns, [&](std::size_t column, auto lanes) HWY_ATTR {
+    for (std::size_t pixel = 0; pixel < pixels; pixel += kSumLength) {
+      V sum = hn::Zero(kTag);
+      for (std::size_t p = pixel, end = std::min(pixel + kSumLength, pixels); p < end; ++p)
+        sum = hn::Add(sum, load(kTag, dy + p * stride + column, lanes));
+      hn::Store(sum, kTag, run);
+      for_lanes(Doubles(), std::min(hn::Lanes(kTag), columns - column), [&](std::size_t i, auto some) HWY_ATTR {
+        double* to = sums + column + i;
+        store(hn::Add(load(Doubles(), to, some), Widened(run + i, some)), Doubles(), to, some);
+      });
+    }
+  });
 }
 
 // Where the rows of a tile find x beside a pixel: one after the other, or at offsets.

@@ -92,13 +92,14 @@ TEST_CASE("conv_weights: the error of a sum over many pixels is that of short su
     std::vector<float> x(d.x_size()), dy(d.y_size());
     fill_random(x, 1, 0, 1);  // all of one sign: a single running sum would be off by 1e-5
     fill_random(dy, 2, 0, 1);
-    std::vector<double> expected(d.weight_size());
+    std::vector<double> expected(d.weight_size()), expected_bias(d.out_channels);
     kernels::reference::conv_backward_weights<double>(d, std::span<const double>(widened(x)), widened(dy), expected,
-                                                      {});
+                                                      expected_bias);
     for_each_target([&](const kernels::Device& device) {
-      std::vector<float> dweight(d.weight_size());
-      kernels::conv_backward_weights(device, d, std::span<const float>(x), dy, dweight, {});
+      std::vector<float> dweight(d.weight_size()), dbias(d.out_channels);
+      kernels::conv_backward_weights(device, d, std::span<const float>(x), dy, dweight, dbias);
       require_close(dweight, expected, 1e-6);
+      require_close(dbias, expected_bias, 1e-7);
       count_case(device.target);
     });
   }
