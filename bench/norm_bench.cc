@@ -5,6 +5,7 @@
 
 #include "bench/support.h"
 #include "kernels/norm_channels.h"
+#include "kernels/pool.h"
 
 namespace {
 
@@ -110,6 +111,96 @@ void channel_norm_relu_backward(benchmark::State& state) {
   bench::report_elements(state, static_cast<std::size_t>(tensors[kX].size()));
 }
 
+// Batch norm, ReLU and max pooling by 2 x 2: in the passes of the norm, or the pooling after it.
+class PooledNorm {
+ public:
+  explicit PooledNorm(const benchmark::State& state) : fused_(state.range(3) != 0) {
+    const auto size = static_cast<std::size_t>(state.range(1));
+    windows_.in = {1, size, size};
+    windows_.kernel = {1, 2, 2};
+    dims_ = {.batch = 1,
+             .positions = static_cast<std::size_t>(state.range(0)) * windows_.image(),
+             .channels = static_cast<std::size_t>(state.range(2)),
+             .groups = static_cast<std::size_t>(state.range(2)),
+             .relu = true};
+    images_ = {static_cast<std::int64_t>(dims_.positions), state.range(2)};
+    const auto of_windows = images_.size() / 4;
+    taps_ = context_.zeros({of_windows});
+    largest_ = context_.zeros({of_windows});
+  }
+
+  // Those of inputs(), where y is that of the norm, and y and dy of windows.
+  bench::Tensors tensors() const {
+    bench::Tensors all = inputs(context_, images_, images_[1], images_[1]);
+    const Shape windows{images_[0] / 4, images_[1]};
+    all.push_back(context_.zeros(windows));
+    all.push_back(context_.uniform(windows, -1, 1, 5));
+    return all;
+  }
+
+  template <class T>
+  void forward(T, bench::Tensors& t) {
+    const std::span<const T> x = t[kX].span<T>(), weight = t[kWeight].span<T>(), bias = t[kBias].span<T>();
+    const std::span<double> stats = t[kStats].span<double>();
+    if (fused_)
+      return kernels::channel_norm_forward(context_.device(), dims_, x, weight, bias, {}, t[kPooledY].span<T>(), stats,
+                                           pool<T>());
+    kernels::channel_norm_forward(context_.device(), dims_, x, weight, bias, {}, t[kY].span<T>(), stats);
+    kernels::max_pool_forward(context_.device(), windows_.dims(dims_.positions, dims_.channels),
+                              std::span<const T>(t[kY].span<T>()), t[kPooledY].span<T>(), taps());
+  }
+  template <class T>
+  void backward(T, bench::Tensors& t) {
+    const std::span<const T> x = t[kX].span<T>(), weight = t[kWeight].span<T>(), bias = t[kBias].span<T>();
+    std::span<const T> dy = t[kPooledDy].span<T>();
+    if (!fused_) {
+      kernels::max_pool_backward(context_.device(), windows_.dims(dims_.positions, dims_.channels),
+                                 std::span<const std::uint8_t>(taps()), dy, t[kDy].span<T>());
+      dy = t[kDy].span<T>();
+    }
+    kernels::channel_norm_backward(context_.device(), dims_, x, weight, bias, t[kStats].span<double>(), {}, dy,
+                                   t[kDx].span<T>(), t[kDweight].span<T>(), t[kDbias].span<T>(), {},
+                                   fused_ ? pool<T>() : kernels::NormPool<T>{});
+  }
+
+  const Context& context() const { return context_; }
+  std::size_t size() const { return static_cast<std::size_t>(images_.size()); }
+
+ private:
+  enum { kPooledY = kDbias + 1, kPooledDy };
+  template <class T>
+  kernels::NormPool<T> pool() {
+    if constexpr (std::is_same_v<T, double>) wide_ = largest_.to(DType::float64);
+    return {&windows_, (std::is_same_v<T, double> ? wide_ : largest_).template span<T>(), taps()};
+  }
+  std::span<std::uint8_t> taps() {
+    return {reinterpret_cast<std::uint8_t*>(taps_.span<float>().data()), static_cast<std::size_t>(taps_.size())};
+  }
+
+  Context context_ = bench::make_context();
+  bool fused_;
+  kernels::NormWindows windows_;
+  kernels::ChannelNormDims dims_;
+  Shape images_;
+  Tensor taps_, largest_, wide_;
+};
+
+void batch_norm_relu_pool_forward(benchmark::State& state) {
+  PooledNorm norm(state);
+  bench::measure(state, norm.context(), norm.tensors(), 0, 10.5 * static_cast<double>(norm.size()),
+                 [&](auto type, bench::Tensors& t) { norm.forward(type, t); });
+  bench::report_elements(state, norm.size());
+}
+
+void batch_norm_relu_pool_backward(benchmark::State& state) {
+  PooledNorm norm(state);
+  bench::Tensors tensors = norm.tensors();
+  norm.forward(float{}, tensors);
+  bench::measure(state, norm.context(), tensors, 0, 12.5 * static_cast<double>(norm.size()),
+                 [&](auto type, bench::Tensors& t) { norm.backward(type, t); });
+  bench::report_elements(state, norm.size());
+}
+
 void shapes(benchmark::internal::Benchmark* benchmark) {
   benchmark->ArgNames({"rows", "n", "relu"});
   for (const auto& [rows, n] : {std::pair{128, 512}, {4096, 256}, {4096, 768}, {512, 4096}})
@@ -125,10 +216,18 @@ void channel_shapes(benchmark::internal::Benchmark* benchmark) {
     for (std::int64_t given : {groups, std::int64_t{0}}) benchmark->Args({samples, positions, channels, given});
 }
 
+void pooled_shapes(benchmark::internal::Benchmark* benchmark) {
+  benchmark->ArgNames({"images", "size", "channels", "fused"});
+  for (const auto& [images, size, channels] : {std::array{4, 8, 16}, {64, 32, 128}, {64, 16, 256}, {128, 28, 32}})
+    for (int fused : {0, 1}) benchmark->Args({images, size, channels, fused});
+}
+
 BENCHMARK(layer_norm_forward)->Apply(shapes);
 BENCHMARK(layer_norm_backward)->Apply(shapes);
 BENCHMARK(channel_norm_relu_forward)->Apply(channel_shapes);
 BENCHMARK(channel_norm_relu_backward)->Apply(channel_shapes);
+BENCHMARK(batch_norm_relu_pool_forward)->Apply(pooled_shapes);
+BENCHMARK(batch_norm_relu_pool_backward)->Apply(pooled_shapes);
 
 }  // namespace
 

@@ -62,16 +62,25 @@ NormPool<float> sample_of(const NormPool<float>& pool, std::size_t n, std::size_
   return {pool.windows, part(pool.largest), part(pool.taps)};
 }
 
-// Calls body(rows) for pieces of the windows of a sample, with several threads where its task has them.
+// Windows are written position by position, all else in rows of columns.
+bool streams(const NormWork& work, const NormPool<float>& pool, std::span<const float> out) {
+  return norm_streams(out, pool.windows == nullptr ? work.width() : work.dims.channels);
+}
+
+// Calls body(rows) for pieces of the windows of a sample, with several threads where its task has them. From the last
+// to the first, as for_pieces_back does.
 template <class Body>
 void for_windows(const Device& device, const ChannelNormDims& dims, const NormWork::Task& task,
-                 const NormWindows& windows, const Body& body) {
+                 const NormWindows& windows, bool stream, const Body& body) {
   const std::size_t row = windows.image() / windows.rows() * dims.channels;
   const std::size_t rows = windows.rows() * (dims.positions / windows.image());
-  if (task.alone()) return body(NormWindowRows{windows, dims.channels, 0, rows});
-  parallel_for(device.pool, rows, kGrain / row + 1, [&](std::size_t begin, std::size_t end) {
-    body(NormWindowRows{windows, dims.channels, begin, end});
-  });
+  const std::size_t grain = kGrain / row + 1, pieces = (rows + grain - 1) / grain;
+  const auto piece = [&](std::size_t i) {
+    const std::size_t begin = (pieces - 1 - i) * grain;
+    body(NormWindowRows{windows, dims.channels, begin, std::min(rows, begin + grain), dims.relu, stream});
+  };
+  if (!task.alone()) return device.pool.run(pieces, piece);
+  for (std::size_t i = 0; i < pieces; ++i) piece(i);
 }
 
 // Where floats cannot hold what lies between, a sample is pooled by plain loops.
@@ -116,7 +125,7 @@ void channel_norm_forward(const Device& device, const ChannelNormDims& dims, std
                           std::span<float> y, std::span<double> stats, const NormPool<float>& pool) {
   if (x.empty()) return;
   const NormWork work(device, dims);
-  const bool stream = work.streams(y);
+  const bool stream = streams(work, pool, y) && (pool.largest.empty() || streams(work, pool, pool.largest));
   work.for_samples([&](std::size_t n, const NormWork::Task& task) {
     const std::size_t at = n * dims.sample();
     const NormPool<float> own_pool = sample_of(pool, n, dims.batch);
@@ -131,9 +140,9 @@ void channel_norm_forward(const Device& device, const ChannelNormDims& dims, std
     }
     set_forward_factors(work, task, or_null(weight), or_null(bias), own);
     if (pool.windows != nullptr)
-      return for_windows(device, dims, task, *pool.windows, [&](const NormWindowRows& rows) {
-        normalize_windows(device.target, rows, x.data() + at, dims.relu, task.columns(), own_y,
-                          or_null(own_pool.largest), or_null(own_pool.taps));
+      return for_windows(device, dims, task, *pool.windows, stream, [&](const NormWindowRows& rows) {
+        normalize_windows(device.target, rows, x.data() + at, task.columns(),
+                          {own_y, or_null(own_pool.largest), or_null(own_pool.taps)});
       });
     task.for_pieces_back([&](std::size_t begin, std::size_t size, const NormSums&) {
       const NormPiece piece{.x = x.data() + at + begin,
@@ -163,9 +172,7 @@ void channel_norm_backward(const Device& device, const ChannelNormDims& dims, st
   double* const totals = reinterpret_cast<double*>(block.data());  // of each task, over its samples
   std::fill_n(totals, work.tasks() * 2 * channels, 0.0);
   const NormMask mask = mask_of(dims.relu, y);
-  const bool stream = work.streams(dx);
-  const Block passed = device.arena.allocate(pool.windows == nullptr ? 0 : dy.size_bytes());
-  if (pool.windows != nullptr) dresidual = {reinterpret_cast<float*>(passed.data()), dy.size()};
+  const bool stream = streams(work, pool, dx);
   work.for_samples([&](std::size_t n, const NormWork::Task& task) {
     const std::size_t at = n * dims.sample(), sum_at = n * summed.sample();
     const NormPool<float> own_pool = sample_of(pool, n, dims.batch);
@@ -177,8 +184,8 @@ void channel_norm_backward(const Device& device, const ChannelNormDims& dims, st
     if (!all_fit(dims, own)) {
       const WholeSample whole(device, dims, own_pool);
       const float* const own_dy = whole.spread(dy.data() + sum_at);
-      reference::sample_sums(dims, x.data() + at, weight, bias, own, own_dy, piece_of(y, at),
-                             pool.windows == nullptr ? piece_of(dresidual, at) : nullptr, sums);
+      reference::sample_sums(dims, x.data() + at, weight, bias, own, own_dy, piece_of(y, at), piece_of(dresidual, at),
+                             sums);
       if (!dx.empty())
         reference::sample_gradient(dims, x.data() + at, weight, bias, own, own_dy, piece_of(y, at), sums,
                                    dx.data() + at);
@@ -206,9 +213,9 @@ void channel_norm_backward(const Device& device, const ChannelNormDims& dims, st
     add_to_totals();
     if (dx.empty()) return;
     if (pool.windows != nullptr)
-      return for_windows(device, dims, task, *pool.windows, [&](const NormWindowRows& rows) {
-        gradient_windows(device.target, rows, x.data() + at, dresidual.data() + sum_at, own_pool.taps.data(), columns,
-                         dx.data() + at);
+      return for_windows(device, dims, task, *pool.windows, stream, [&](const NormWindowRows& rows) {
+        gradient_windows(device.target, rows, x.data() + at, {nullptr, own_pool.largest.data(), own_pool.taps.data()},
+                         dy.data() + sum_at, columns, dx.data() + at);
       });
     task.for_pieces_back([&](std::size_t begin, std::size_t size, const NormSums&) {
       NormPiece masked = piece(begin, size);

@@ -1,10 +1,13 @@
 #include "kernels/norm_windows.h"
 
+#include <type_traits>
+
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/norm_windows.cc"
 #include "kernels/highway.h"
 //
 #include "kernels/norm_mask-inl.h"
+#include "kernels/norm_stream-inl.h"
 #include "kernels/taps-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -38,64 +41,91 @@ HWY_INLINE void ForWindows(const NormWindowRows& r, const Body& body) {
   }
 }
 
-template <bool kRelu, bool kKeep>
-HWY_INLINE void LargestOfWindows(const NormWindowRows& rows, const float* HWY_RESTRICT x, const NormColumns& columns,
-                                 float* HWY_RESTRICT y, float* HWY_RESTRICT largest, std::uint8_t* HWY_RESTRICT taps) {
+// Calls body(how many taps windows have), which is known to the compiler for the usual windows: loads of one tap each
+// are an order that the prefetcher of the CPU sees through.
+template <class Body>
+HWY_INLINE void WithTaps(const TapOffsets& offsets, const Body& body) {
+  if (offsets.count == 4) return body(std::integral_constant<std::size_t, 4>());
+  if (offsets.count == 8) return body(std::integral_constant<std::size_t, 8>());
+  body(offsets.count);
+}
+
+// The norm itself. Forward and backward must find the same sign, so it is written once.
+struct Affine {
+  template <class Lanes>
+  HWY_INLINE Affine(const NormColumns& columns, std::size_t c, Lanes lanes)
+      : center(load(Floats(), columns.center + c, lanes)),
+        scale(load(Floats(), columns.scale + c, lanes)),
+        offset(load(Floats(), columns.offset + c, lanes)) {}
+  HWY_INLINE V operator()(V x) const { return hn::MulAdd(hn::Sub(x, center), scale, offset); }
+  V center, scale, offset;
+};
+
+template <bool kKeep, class Count>
+HWY_INLINE void LargestOfWindows(const NormWindowRows& rows, const TapOffsets& offsets, Count count,
+                                 const float* HWY_RESTRICT x, const NormColumns& columns, const NormWindowValues& to) {
   const Floats d;
   const TapLanes dt;
-  const TapOffsets offsets(rows.windows, rows.channels);
-  ForWindows(rows, [&](std::size_t first, std::size_t window) HWY_ATTR {
-    for_lanes(d, rows.channels, [&](std::size_t c, auto lanes) HWY_ATTR {
-      const V center = load(d, columns.center + c, lanes), scale = load(d, columns.scale + c, lanes),
-              offset = load(d, columns.offset + c, lanes);
-      const auto norm = [&](V v) HWY_ATTR { return hn::MulAdd(hn::Sub(v, center), scale, offset); };
-      V from = load(d, x + first + c, lanes), best = norm(from);
-      VI tap = hn::Zero(dt);
-      for (std::size_t t = 1; t < offsets.count; ++t) {
-        const V other = load(d, x + first + offsets.at[t] + c, lanes), v = norm(other);
-        const auto better = hn::Or(hn::Gt(v, best), hn::IsNaN(v));
-        best = hn::IfThenElse(better, v, best);
-        if constexpr (kKeep) {
-          from = hn::IfThenElse(better, other, from);
-          tap = hn::IfThenElse(hn::RebindMask(dt, better), hn::Set(dt, static_cast<std::int32_t>(t)), tap);
+  WithStream(rows.stream, [&](auto stream) HWY_ATTR {
+    constexpr bool kStream = decltype(stream)::value;
+    ForWindows(rows, [&](std::size_t first, std::size_t window) HWY_ATTR {
+      for_lanes(d, rows.channels, [&](std::size_t c, auto lanes) HWY_ATTR {
+        const Affine norm(columns, c, lanes);
+        V from = ReadAhead(d, x + first + c, lanes), best = norm(from);
+        VI tap = hn::Zero(dt);
+        for (std::size_t t = 1; t < count; ++t) {
+          const V other = ReadAhead(d, x + first + offsets.at[t] + c, lanes), v = norm(other);
+          const auto better = hn::Or(hn::Gt(v, best), hn::IsNaN(v));
+          best = hn::IfThenElse(better, v, best);
+          if constexpr (kKeep) {
+            from = hn::IfThenElse(better, other, from);
+            tap = hn::IfThenElse(hn::RebindMask(dt, better), hn::Set(dt, static_cast<std::int32_t>(t)), tap);
+          }
         }
-      }
-      if constexpr (kRelu) best = PositivePart(d, best, best);
-      store(best, d, y + window + c, lanes);
-      if constexpr (kKeep) {
-        store(from, d, largest + window + c, lanes);
-        StoreTaps(tap, taps + window + c, lanes);
-      }
+        if (rows.relu) best = PositivePart(d, best, best);
+        Write<kStream>(d, best, to.y + window + c, lanes);
+        if constexpr (kKeep) {
+          Write<kStream>(d, from, to.largest + window + c, lanes);
+          StoreTaps(tap, to.taps + window + c, lanes);
+        }
+      });
     });
   });
 }
 
-void NormalizeWindows(const NormWindowRows& rows, const float* x, bool relu, const NormColumns& columns, float* y,
-                      float* largest, std::uint8_t* taps) {
-  if (taps == nullptr)
-    return relu ? LargestOfWindows<true, false>(rows, x, columns, y, largest, taps)
-                : LargestOfWindows<false, false>(rows, x, columns, y, largest, taps);
-  return relu ? LargestOfWindows<true, true>(rows, x, columns, y, largest, taps)
-              : LargestOfWindows<false, true>(rows, x, columns, y, largest, taps);
+void NormalizeWindows(const NormWindowRows& rows, const float* x, const NormColumns& columns,
+                      const NormWindowValues& to) {
+  const TapOffsets offsets(rows.windows, rows.channels);
+  WithTaps(offsets, [&](auto count) HWY_ATTR {
+    if (to.taps == nullptr) return LargestOfWindows<false>(rows, offsets, count, x, columns, to);
+    LargestOfWindows<true>(rows, offsets, count, x, columns, to);
+  });
 }
 
-void GradientWindows(const NormWindowRows& rows, const float* HWY_RESTRICT x, const float* HWY_RESTRICT g,
-                     const std::uint8_t* HWY_RESTRICT taps, const NormColumns& columns, float* HWY_RESTRICT out) {
+void GradientWindows(const NormWindowRows& rows, const float* HWY_RESTRICT x, const NormWindowValues& from,
+                     const float* HWY_RESTRICT dy, const NormColumns& columns, float* HWY_RESTRICT out) {
   const Floats d;
   const TapLanes dt;
   const TapOffsets offsets(rows.windows, rows.channels);
-  ForWindows(rows, [&](std::size_t first, std::size_t window) HWY_ATTR {
-    for_lanes(d, rows.channels, [&](std::size_t c, auto lanes) HWY_ATTR {
-      const V center = load(d, columns.center + c, lanes), slope = load(d, columns.slope + c, lanes),
-              rest = load(d, columns.rest + c, lanes);
-      const V gradient = hn::Mul(load(d, g + window + c, lanes), load(d, columns.scale + c, lanes));
-      const VI tap = LoadTaps(taps + window + c, lanes);
-      for (std::size_t t = 0; t < offsets.count; ++t) {
-        const std::size_t at = first + offsets.at[t] + c;
-        const auto chosen = hn::VecFromMask(dt, hn::Eq(tap, hn::Set(dt, static_cast<std::int32_t>(t))));
-        const V others = hn::MulAdd(hn::Sub(load(d, x + at, lanes), center), slope, rest);
-        store(hn::Add(hn::And(gradient, hn::BitCast(d, chosen)), others), d, out + at, lanes);
-      }
+  WithTaps(offsets, [&](auto count) HWY_ATTR {
+    WithStream(rows.stream, [&](auto stream) HWY_ATTR {
+      ForWindows(rows, [&](std::size_t first, std::size_t window) HWY_ATTR {
+        for_lanes(d, rows.channels, [&](std::size_t c, auto lanes) HWY_ATTR {
+          const Affine norm(columns, c, lanes);
+          const V slope = load(d, columns.slope + c, lanes), rest = load(d, columns.rest + c, lanes);
+          V g = ReadAhead(d, dy + window + c, lanes);
+          if (rows.relu) g = PositivePart(d, norm(ReadAhead(d, from.largest + window + c, lanes)), g);
+          const V gradient = hn::Mul(g, norm.scale);
+          const VI tap = LoadTaps(from.taps + window + c, lanes);
+          for (std::size_t t = 0; t < count; ++t) {
+            const std::size_t at = first + offsets.at[t] + c;
+            const auto chosen = hn::VecFromMask(dt, hn::Eq(tap, hn::Set(dt, static_cast<std::int32_t>(t))));
+            const V others = hn::MulAdd(hn::Sub(ReadAhead(d, x + at, lanes), norm.center), slope, rest);
+            Write<decltype(stream)::value>(d, hn::Add(hn::And(gradient, hn::BitCast(d, chosen)), others), out + at,
+                                           lanes);
+          }
+        });
+      });
     });
   });
 }
@@ -112,13 +142,13 @@ HWY_EXPORT(GradientWindows);
 
 }  // namespace
 
-void normalize_windows(Target target, const NormWindowRows& rows, const float* x, bool relu, const NormColumns& columns,
-                       float* y, float* largest, std::uint8_t* taps) {
-  TAPESTRY_CALL(target, NormalizeWindows)(rows, x, relu, columns, y, largest, taps);
+void normalize_windows(Target target, const NormWindowRows& rows, const float* x, const NormColumns& columns,
+                       const NormWindowValues& to) {
+  TAPESTRY_CALL(target, NormalizeWindows)(rows, x, columns, to);
 }
-void gradient_windows(Target target, const NormWindowRows& rows, const float* x, const float* g,
-                      const std::uint8_t* taps, const NormColumns& columns, float* out) {
-  TAPESTRY_CALL(target, GradientWindows)(rows, x, g, taps, columns, out);
+void gradient_windows(Target target, const NormWindowRows& rows, const float* x, const NormWindowValues& from,
+                      const float* dy, const NormColumns& columns, float* out) {
+  TAPESTRY_CALL(target, GradientWindows)(rows, x, from, dy, columns, out);
 }
 
 }  // namespace tapestry::kernels

@@ -116,7 +116,7 @@ class NormWork {
   }
 
   std::size_t tasks() const { return tasks_; }
-  bool streams(std::span<const float> out) const { return norm_streams(out, width_); }
+  std::size_t width() const { return width_; }
 
   const ChannelNormDims& dims;
   const Device& device;
