@@ -4,27 +4,31 @@
 #include <span>
 #include <string_view>
 
+#include "layers/activation.h"
 #include "layers/conv.h"
+#include "layers/residual.h"
 #include "layers/sequential.h"
 
 namespace tapestry {
 
 // y = relu(x + m(b(relu(n(a(x)))))): two convolutions that keep the shape, each with a norm (He et al. 2016).
 template <class Norm>
-struct ResNetBlock {
-  Conv2d a, b;
-  Norm n, m;
+class ResNetBlock {
+ public:
+  ResNetBlock(Conv2d a, Conv2d b, Norm n, Norm m)
+      : residual_(std::move(a) >> std::move(n) >> Relu{} >> std::move(b) >> std::move(m)) {}
 
-  void visit(Visitor& v) {
-    v("a", a);
-    v("n", n);
-    v("b", b);
-    v("m", m);
+  void visit(Visitor& v) const {
+    const Sequential& body = *residual_.body.get<Sequential>();
+    body[0].visit("a", v);
+    body[1].visit("n", v);
+    body[3].visit("b", v);
+    body[4].visit("m", v);
   }
-  Var operator()(const Var& x, Mode mode) {
-    const Var inner = apply(n, a(x), mode, {.activation = Activation::relu});
-    return apply(m, b(inner), mode, {.activation = Activation::relu, .residual = x});
-  }
+  Var operator()(const Var& x, Mode mode) const { return residual_(x, mode, {.activation = Activation::relu}); }
+
+ private:
+  Residual residual_;
 };
 
 // A benchmark model, not yet built, and the batch with which it is timed.

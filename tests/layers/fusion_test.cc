@@ -9,6 +9,7 @@
 #include "layers/activation.h"
 #include "layers/conv.h"
 #include "layers/linear.h"
+#include "layers/models.h"
 #include "layers/norm.h"
 #include "layers/norm_batch.h"
 #include "layers/norm_group.h"
@@ -108,6 +109,15 @@ TEST_CASE("Fusion: a convolution with its activation") {
   const Conv2d own{{.out = 4, .kernel = 3, .activation = Activation::relu}};
   check({own >> Flatten{}, {"conv2d", "reshape"}, {"conv2d", "relu", "reshape"}});
   check({kConv >> Gelu{}, {"conv2d", "gelu"}, {"conv2d", "gelu"}});
+}
+
+TEST_CASE("Fusion: the residual block of the benchmark models") {
+  check({Sequential{} >> ResNetBlock<GroupNorm>{kBare, kBare, kGroupNorm, kGroupNorm},
+         {"conv2d_norm", "conv2d_norm"},
+         {"conv2d", "group_norm", "relu", "conv2d", "group_norm", "add", "relu"}});
+  check({Sequential{} >> ResNetBlock<BatchNorm2d>{kBare, kBare, kBatchNorm, kBatchNorm},
+         {"conv2d", "batch_norm", "conv2d", "batch_norm"},
+         {"conv2d", "batch_norm", "relu", "conv2d", "batch_norm", "add", "relu"}});
 }
 
 TEST_CASE("Fusion: a norm with its activation, and with the sum behind it") {
