@@ -11,7 +11,8 @@ namespace tapestry::kernels {
 using Bf16 = std::uint16_t;  // the upper half of a float
 
 inline constexpr std::size_t kTileRows = 16, kTileColumns = 16, kTilePairs = 16, kTileDepth = 32;
-inline constexpr std::size_t kTileSize = kTilePairs * kTileColumns * 2;                     // elements of a tile of B
+inline constexpr std::size_t kTileSize = kTilePairs * kTileColumns * 2;  // elements of a tile of B
+inline constexpr std::size_t kNowhere = static_cast<std::size_t>(-1);    // of a row of sums that nobody wants
 inline constexpr std::size_t kBlockRows = 2 * kTileRows, kBlockColumns = 2 * kTileColumns;  // of a block of sums
 
 // A block of C[32, 32] = A[32, 32 count] B[32 count, 32]. Each float of A and B is a sum of `terms` bf16, x = x0 + x1 +

@@ -76,15 +76,17 @@ bool pack_panel(Target target, const Job& job, std::size_t panel, const float* w
   for (std::size_t run = 0; run < job.runs; ++run) {
     const TileGrid::Sizes taps = taps_of(job, run);
     const std::size_t row = (tap(1, taps[1]) * c.axes[2].kernel + tap(2, taps[2])) * c.axes[3].kernel;
+    std::size_t last = taps[3], channel = 0;
     for (std::size_t i = 0; i < job.run_steps; ++i, to += job.terms * job.tiles * kTileSize) {
-      StepRows rows{.rows = {}, .stride = c.transposed ? stride : 1};
-      for (std::size_t k = 0; k < std::min(kTileDepth, job.run - i * kTileDepth); ++k) {
-        const std::size_t input = i * kTileDepth + k;
-        const std::size_t at = row + tap(3, taps[3] + input / c.channels), channel = input % c.channels;
-        rows.rows[k] = weight + at * (c.transposed ? c.columns : c.channels) * stride + first +
-                       channel * (c.transposed ? 1 : stride);
+      const float* rows[kTileDepth];
+      const std::size_t depth = std::min(kTileDepth, job.run - i * kTileDepth);
+      for (std::size_t k = 0; k < depth; ++k) {
+        rows[k] = weight + (row + tap(3, last)) * (c.transposed ? c.columns : c.channels) * stride + first +
+                  channel * (c.transposed ? 1 : stride);
+        if (++channel == c.channels) channel = 0, ++last;
       }
-      finite = pack_step(target, rows, columns, job.terms, job.tiles, to) && finite;
+      const StepRows step{.rows = rows, .stride = c.transposed ? stride : 1, .depth = depth};
+      finite = pack_step(target, step, columns, job.terms, job.tiles, to) && finite;
     }
   }
   return finite;
@@ -163,15 +165,12 @@ void multiply(const Device& device, const Job& job, const Operands& in, const Bf
            .terms = job.terms,
            .tiles = job.tiles,
            .c = sums});
-      BlockStore store{.rows = {},
-                       .columns = std::min(kBlockColumns, c.columns - column),
-                       .bias = in.bias == nullptr ? nullptr : in.bias + at,
-                       .relu = c.relu};
-      for (std::size_t m = 0; m < kTileRows; ++m) {
-        if (one.to[m] != GridTile::kNowhere) store.rows[m] = in.y + one.to[m] + at;
-        if (two.to[m] != GridTile::kNowhere && &two != &one) store.rows[kTileRows + m] = in.y + two.to[m] + at;
-      }
-      store_block(device.target, sums, store);
+      store_block(device.target, sums,
+                  {.to = in.y + at,
+                   .at = {one.to.data(), &two == &one ? nullptr : two.to.data()},
+                   .columns = std::min(kBlockColumns, c.columns - column),
+                   .bias = in.bias == nullptr ? nullptr : in.bias + at,
+                   .relu = c.relu});
     }
   }
 }

@@ -144,7 +144,7 @@ std::size_t list_tiles(const Correlation& c, const TileGrid& grid, const TileGri
         for (std::size_t k = 0; k < size[3]; ++k, ++at, to += strides[3]) {
           if (number == 0 || at >= tiles[number - 1].at + kTileRows) {
             tiles[number].at = at;
-            tiles[number++].to.fill(GridTile::kNowhere);
+            tiles[number++].to.fill(kNowhere);
           }
           tiles[number - 1].to[at - tiles[number - 1].at] = to;
         }

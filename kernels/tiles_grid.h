@@ -71,7 +71,6 @@ double grid_share(const Correlation&);
 
 // A tile whose rows are 16 neighbours of the grid, and where each is stored; kNowhere if it is no output.
 struct GridTile {
-  static constexpr std::size_t kNowhere = static_cast<std::size_t>(-1);
   std::size_t at;
   std::array<std::size_t, kTileRows> to;
 };

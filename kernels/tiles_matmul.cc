@@ -32,14 +32,27 @@ struct Plan {
   std::size_t terms, steps, blocks, panels, tiles, row, copies_a, copies_b, plane = 0, panel = 0;
 };
 
+// The inputs of a step, `distance` apart, or as many as there are.
+struct Rows {
+  Rows(const float* first, std::size_t distance, std::size_t rest) : count(std::min(kTileDepth, rest)) {
+    for (std::size_t k = 0; k < count; ++k) at[k] = first + k * distance;
+  }
+  const float* at[kTileDepth];
+  std::size_t count;
+};
+
 bool pack_a(Target target, const MatmulDims& d, const Plan& plan, std::size_t block, const float* a, Bf16* to) {
   const std::size_t first = block * kBlockRows, rows = std::min(kBlockRows, d.m - first),
                     padded = plan.steps * kTileDepth;
   const SplitTo s{.to = to + first * plan.row, .row = plan.row, .plane = plan.plane, .terms = plan.terms};
   if (!d.transpose_a) return split_rows(target, a + first * d.k, d.k, rows, d.k, padded, s);
-  for (std::size_t t = 0; t < plan.terms; ++t)
-    for (std::size_t i = 0; i < rows; ++i) std::fill_n(s.to + t * s.plane + i * s.row + d.k, padded - d.k, Bf16{0});
-  return split_transposed(target, a + first, d.m, rows, d.k, s);
+  bool finite = true;
+  for (std::size_t k = 0; k < d.k; k += kTileDepth) {
+    const Rows inputs(a + k * d.m, d.m, d.k - k);
+    const SplitTo step{.to = s.to + k, .row = s.row, .plane = s.plane, .terms = s.terms};
+    finite = split_transposed(target, {.rows = inputs.at, .first = first, .depth = inputs.count}, rows, step) && finite;
+  }
+  return finite;
 }
 
 bool pack_b(Target target, const MatmulDims& d, const Plan& plan, std::size_t panel, const float* b, Bf16* to) {
@@ -47,12 +60,15 @@ bool pack_b(Target target, const MatmulDims& d, const Plan& plan, std::size_t pa
   bool finite = true;
   to += panel * plan.panel;
   for (std::size_t step = 0; step < plan.steps; ++step, to += plan.terms * plan.tiles * kTileSize) {
-    StepRows rows{.rows = {}, .stride = d.transpose_b ? d.k : 1};
-    for (std::size_t i = 0; i < kTileDepth && step * kTileDepth + i < d.k; ++i) {
-      const std::size_t k = step * kTileDepth + i;
-      rows.rows[i] = d.transpose_b ? b + column * d.k + k : b + k * d.n + column;
-    }
-    finite = pack_step(target, rows, columns, plan.terms, plan.tiles, to) && finite;
+    const std::size_t k = step * kTileDepth, distance = d.transpose_b ? 1 : d.n;
+    const Rows inputs(b + k * distance, distance, d.k - k);
+    finite = pack_step(target,
+                       {.rows = inputs.at,
+                        .first = d.transpose_b ? column * d.k : column,
+                        .stride = d.transpose_b ? d.k : 1,
+                        .depth = inputs.count},
+                       columns, plan.terms, plan.tiles, to) &&
+             finite;
   }
   return finite;
 }
@@ -70,11 +86,12 @@ void multiply(const Device& device, const MatmulDims& d, const Plan& plan, const
   for (std::size_t panel = part.panel; panel < part.panel_end; ++panel)
     for (std::size_t block = part.block; block < part.block_end; ++block) {
       const std::size_t row = block * kBlockRows, column = panel * kBlockColumns;
-      BlockStore store{.rows = {},
+      const BlockRows rows_of_c(std::min(kBlockRows, d.m - row), d.n);
+      BlockStore store{.to = c + row * d.n + column,
+                       .at = {rows_of_c.at, rows_of_c.at + kTileRows},
                        .columns = std::min(kBlockColumns, d.n - column),
                        .bias = bias == nullptr ? nullptr : bias + column,
                        .add = d.accumulate};
-      for (std::size_t m = 0; m < std::min(kBlockRows, d.m - row); ++m) store.rows[m] = c + (row + m) * d.n + column;
       for (std::size_t step = 0; step < plan.steps; step += kRoundSteps) {
         const std::size_t count = std::min(kRoundSteps, plan.steps - step);
         for (std::size_t i = 0; i < count; ++i) steps[i] = static_cast<std::ptrdiff_t>((step + i) * kTileDepth);

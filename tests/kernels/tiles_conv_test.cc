@@ -17,6 +17,8 @@ std::vector<ConvDims> shapes() {
           image(2, 1, 1, 1, 1), image(2, 5, 17, 7, 3, 1), image(1, 33, 16, 13, 3, 1), image(2, 16, 33, 6, 3, 1),
           image(1, 40, 20, 16, 3, 1), image(1, 3, 8, 17, 5, 2), image(5, 32, 32, 4, 3, 1), image(3, 7, 9, 1, 1),
           image(2, 17, 33, 7, 1), image(9, 6, 20, 1, 3, 1),
+          // a gradient of the weights that all threads sum together
+          image(1, 132, 140, 3, 3, 1),
           // padding on neither side, of any width, more behind than before
           image(2, 8, 17, 9, 3), image(2, 3, 17, 6, 4, 2), image(2, 3, 17, 6, 2, 1), image(2, 4, 5, 3, 7, 3),
           conv_dims(1, 3, 17, 1, {1, 5, 6}, {1, 2, 4}, {1, 1, 1}, {0, 0, 1}, {1, 1, 1}, 1),
@@ -44,6 +46,7 @@ std::vector<ConvDims> large_shapes() {
           image(40, 64, 33, 4, 3, 1),
           image(1, 20, 16, 70, 5, 2, 2),
           image(1, 64, 64, 120, 3, 1),
+          image(4, 140, 140, 28, 3, 1, 2),
           conv_dims(1, 70, 20, 1, {1, 1, 9000}, {1, 1, 3}, {1, 1, 1}, {0, 0, 1}, {1, 1, 1}),
           conv_dims(3, 24, 32, 1, {9, 20, 20}, {3, 3, 3}, {1, 2, 1}, {1, 1, 1}, {1, 1, 1})};
 }
@@ -142,7 +145,8 @@ TEST_CASE("tiles_conv: steps beside each image, once, also where multiply-adds a
 TEST_CASE("tiles_conv: the same bits at any number of threads") {
   const ConvProblem problems[] = {{image(37, 8, 16, 8, 3, 1), true, Numbers::real, 1},
                                   {image(16, 64, 64, 4, 3, 1), true, Numbers::real, 2},
-                                  {image(2, 32, 32, 40, 3, 1, 2), true, Numbers::real, 3}};
+                                  {image(2, 32, 32, 40, 3, 1, 2), true, Numbers::real, 3},
+                                  {image(3, 140, 140, 6, 3, 1), true, Numbers::real, 4}};
   const kernels::TileExecutor* fastest = tile_executors().back();
   for (const Precision precision : {Precision::highest, Precision::medium}) {
     const kernels::MatrixUnit unit = kernels::tile_unit(*fastest, precision, 0);

@@ -136,23 +136,25 @@ TEST_CASE("tiles: denormals are zero, going in and coming out; infinity and NaN 
   }
 }
 
-TEST_CASE("tiles: terms of a float, rounded to nearest even on every target, give it back when they are summed") {
+TEST_CASE("tiles: terms of a float, rounded to nearest on every target, give it back when they are summed") {
   for_each_target([](const kernels::Device& device) {
-    constexpr std::size_t kRows = 3, kColumns = 61, kPadded = 64;
+    constexpr std::size_t kRows = 3, kColumns = 231, kPadded = 256, kPlane = kRows * kPadded;
     Guarded<float> x(kRows * kColumns, 1);
     fill_random(x.span(), 3, -1, 1);
     for (std::size_t i = 0; i < x.span().size(); ++i) x[i] = std::ldexp(x[i], static_cast<int>(i % 200) - 100);
-    x[0] = 1 + std::ldexp(1.0f, -8);  // ties go to even
-    x[1] = 1 + 3 * std::ldexp(1.0f, -8);
+    x[0] = 1 + std::ldexp(1.0f, -8);  // ties: one term goes to even, several away from zero
+    x[1] = -1 - 3 * std::ldexp(1.0f, -8);
     x[2] = std::bit_cast<float>(0x7F7F7FFFu);  // the largest that does not become infinity
+    // what is left over is the longest there is: 7 bits behind a tie, or next to one
+    for (std::uint32_t i = 0; i < 256; ++i)
+      x[3 + i] = std::bit_cast<float>(0x3F800000u + i / 16 * 0x8000u + (i % 16 - 8u) * 0x40u + (i % 3 - 1u));
     for (const std::size_t terms : {1u, 2u, 3u}) {
-      Guarded<Bf16> rows(terms * kRows * kPadded, 1, 99), columns(terms * kRows * kPadded, 3, 99);
-      const std::size_t plane = kRows * kPadded;
+      Guarded<Bf16> rows(terms * kPlane, 1, 99);
       REQUIRE(kernels::split_rows(device.target, x.span().data(), kColumns, kRows, kColumns, kPadded,
-                                  {.to = rows.span().data(), .row = kPadded, .plane = plane, .terms = terms}));
+                                  {.to = rows.span().data(), .row = kPadded, .plane = kPlane, .terms = terms}));
       for (std::size_t i = 0; i < kRows; ++i)
         for (std::size_t j = 0; j < kPadded; ++j) {
-          const auto term = [&](std::size_t t) { return value_of(rows[t * plane + i * kPadded + j]); };
+          const auto term = [&](std::size_t t) { return value_of(rows[t * kPlane + i * kPadded + j]); };
           if (j >= kColumns) REQUIRE(term(terms - 1) == 0);
           if (j >= kColumns) continue;
           float rest = x[i * kColumns + j];
@@ -162,20 +164,43 @@ TEST_CASE("tiles: terms of a float, rounded to nearest even on every target, giv
           }
           if (terms == 3) REQUIRE(rest == 0);
         }
-      REQUIRE(value_of(rows[0]) == 1);
-      REQUIRE(value_of(rows[1]) == 1 + std::ldexp(1.0f, -6));
+      REQUIRE(value_of(rows[0]) == (terms == 1 ? 1 : 1 + std::ldexp(1.0f, -7)));
+      REQUIRE(value_of(rows[1]) == -1 - std::ldexp(1.0f, -6));
       REQUIRE(rows.intact());
-      // x as the transpose of [61, 3]
-      REQUIRE(kernels::split_transposed(device.target, x.span().data(), kRows, kRows, kColumns,
-                                        {.to = columns.span().data(), .row = kPadded, .plane = plane, .terms = terms}));
-      for (std::size_t t = 0; t < terms; ++t)
-        for (std::size_t at = 0; at < kRows * kColumns; ++at) {
-          const std::size_t row = at / kColumns, column = at % kColumns;  // of the split rows; at = p kRows + c
-          REQUIRE(columns[t * plane + at % kRows * kPadded + at / kRows] == rows[t * plane + row * kPadded + column]);
-        }
-      REQUIRE(columns.intact());
     }
     count_case(device.target);
+  });
+}
+
+TEST_CASE("tiles: a step of A from rows that lie anywhere holds what its rows hold, turned, and zeros behind them") {
+  for_each_target([](const kernels::Device& device) {
+    for (const std::size_t columns : {1u, 5u, 16u, 17u, 31u, 32u})
+      for (const std::size_t depth : {1u, 7u, 32u})
+        for (const std::size_t terms : {1u, 2u, 3u}) {
+          constexpr std::size_t kRow = 70, kFirst = 3;
+          const std::size_t plane = columns * kRow;
+          Guarded<float> x(depth * (columns + kFirst), columns % 4);
+          fill_random(x.span(), 5);
+          std::vector<const float*> rows;
+          for (std::size_t k = 0; k < depth; ++k)
+            rows.push_back(x.span().data() + (depth - 1 - k) * (columns + kFirst));
+          Guarded<Bf16> to(terms * plane - (kRow - 32), 2, 99), split(terms * depth * columns, 1);
+          REQUIRE(kernels::split_transposed(device.target, {.rows = rows.data(), .first = kFirst, .depth = depth},
+                                            columns,
+                                            {.to = to.span().data(), .row = kRow, .plane = plane, .terms = terms}));
+          for (std::size_t k = 0; k < depth; ++k)
+            kernels::split_rows(
+                device.target, rows[k] + kFirst, 0, 1, columns, columns,
+                {.to = split.span().data() + k * columns, .row = columns, .plane = depth * columns, .terms = terms});
+          for (std::size_t t = 0; t < terms; ++t)
+            for (std::size_t at = 0; at < plane - (t == terms - 1 ? kRow - 32 : 0); ++at) {
+              const std::size_t n = at / kRow, k = at % kRow;
+              const Bf16 expected = k >= 32 ? Bf16{99} : k >= depth ? Bf16{0} : split[(t * depth + k) * columns + n];
+              REQUIRE(to[t * plane + at] == expected);
+            }
+          REQUIRE((to.intact() && split.intact()));
+          count_case(device.target);
+        }
   });
 }
 
@@ -185,17 +210,20 @@ TEST_CASE("tiles: a step of B holds pairs of rows, from rows and from columns, w
       for (const std::size_t depth : {1u, 7u, 32u})
         for (const bool transposed : {false, true}) {
           const std::size_t terms = 1 + columns % 3, tiles = columns <= 16 ? 1 : 2;
-          Guarded<float> b(depth * columns, columns % 4);
+          Guarded<float> b(2 + depth * columns, columns % 4);
           fill_random(b.span(), 5);
-          kernels::StepRows rows{.rows = {}, .stride = transposed ? depth : 1};
-          const auto at = [&](std::size_t k, std::size_t n) { return transposed ? n * depth + k : k * columns + n; };
-          for (std::size_t k = 0; k < depth; ++k)
-            if (k != 3) rows.rows[k] = b.span().data() + at(k, 0);
+          const auto at = [&](std::size_t k, std::size_t n) {
+            return 2 + (transposed ? n * depth + k : k * columns + n);
+          };
+          std::vector<const float*> rows;
+          for (std::size_t k = 0; k < depth; ++k) rows.push_back(b.span().data() + at(k, 0) - 2);
           Guarded<Bf16> step(terms * tiles * kernels::kTileSize, 0, 99);
-          REQUIRE(kernels::pack_step(device.target, rows, columns, terms, tiles, step.span().data()));
+          REQUIRE(kernels::pack_step(
+              device.target, {.rows = rows.data(), .first = 2, .stride = transposed ? depth : 1, .depth = depth},
+              columns, terms, tiles, step.span().data()));
           for (std::size_t k = 0; k < 32; ++k)
             for (std::size_t n = 0; n < tiles * 16; ++n) {
-              float rest = n < columns && k < depth && k != 3 ? b[at(k, n)] : 0;
+              float rest = n < columns && k < depth ? b[at(k, n)] : 0;
               for (std::size_t t = 0; t < terms; ++t) {
                 const float term =
                     value_of(step[(t * tiles + n / 16) * kernels::kTileSize + k / 2 * 32 + n % 16 * 2 + k % 2]);
@@ -209,6 +237,42 @@ TEST_CASE("tiles: a step of B holds pairs of rows, from rows and from columns, w
   });
 }
 
+TEST_CASE("tiles: sums of a block are stored where their rows lie, and nowhere else") {
+  for_each_target([](const kernels::Device& device) {
+    alignas(64) float block[kernels::kBlockRows * kernels::kBlockColumns];
+    fill_random(block, 1);
+    for (const std::size_t columns : {1u, 15u, 16u, 19u, 32u})
+      for (int option = 0; option < 16; ++option) {
+        const bool add = (option & 1) != 0, relu = (option & 2) != 0, bias = (option & 4) != 0,
+                   both = (option & 8) != 0;
+        constexpr std::size_t kStride = 37;
+        Guarded<float> c(31 * kStride + columns, columns % 4), more(columns, 1);
+        fill_random(c.span(), 2);
+        fill_random(more.span(), 3);
+        std::vector<float> expected(c.span().begin(), c.span().end());
+        kernels::BlockRows rows(29, kStride);
+        rows.at[5] = kernels::kNowhere;
+        for (std::size_t m = 0; m < (both ? 29 : 16); ++m)
+          for (std::size_t n = 0; n < columns && m != 5; ++n) {
+            float& to = expected[m * kStride + n];
+            to = block[m * 32 + n] + (add ? to : 0);
+            to += bias ? more[n] : 0;
+            if (relu) to = std::max(to, 0.0f);
+          }
+        kernels::store_block(device.target, block,
+                             {.to = c.span().data(),
+                              .at = {rows.at, both ? rows.at + 16 : nullptr},
+                              .columns = columns,
+                              .bias = bias ? more.span().data() : nullptr,
+                              .add = add,
+                              .relu = relu});
+        REQUIRE(std::equal(expected.begin(), expected.end(), c.span().begin()));
+        REQUIRE((c.intact() && more.intact()));
+        count_case(device.target);
+      }
+  });
+}
+
 TEST_CASE("tiles: whatever bf16 cannot hold is found wherever it lies") {
   for_each_target([](const kernels::Device& device) {
     const float bad[] = {NAN,
@@ -219,19 +283,25 @@ TEST_CASE("tiles: whatever bf16 cannot hold is found wherever it lies") {
                          -3.4e38f,
                          std::bit_cast<float>(0x7F7F8000u),
                          std::bit_cast<float>(0xFFFFFFFFu)};
-    for (const std::size_t size : {1u, 16u, 37u})
+    for (const std::size_t size : {1u, 16u, 32u, 67u})
       for (std::size_t at = 0; at < size; at += 5)
         for (const float value : bad) {
           Guarded<float> x(size, 1, 1.0f);
-          std::vector<Bf16> to(3 * 64 * 64);
+          std::vector<Bf16> to(3 * 64 * 68);
           x[at] = value;
-          const kernels::SplitTo s{.to = to.data(), .row = 64, .plane = 64 * 64, .terms = 3};
-          REQUIRE(!kernels::split_rows(device.target, x.span().data(), size, 1, size, 64, s));
-          REQUIRE(!kernels::split_transposed(device.target, x.span().data(), 1, 1, size, s));
-          REQUIRE(!kernels::split_transposed(device.target, x.span().data(), size, size, 1, s));
-          kernels::StepRows rows{};
-          rows.rows[31] = x.span().data();
-          if (size <= 32) REQUIRE(!kernels::pack_step(device.target, rows, size, 3, size <= 16 ? 1 : 2, to.data()));
+          const kernels::SplitTo s{.to = to.data(), .row = 68, .plane = 64 * 68, .terms = 3};
+          REQUIRE(!kernels::split_rows(device.target, x.span().data(), size, 1, size, 68, s));
+          if (size > 32) continue;
+          const std::vector<float> ones(32, 1.0f);
+          std::vector<const float*> across(32, ones.data()), along;
+          across[31] = x.span().data();
+          for (std::size_t k = 0; k < size; ++k) along.push_back(x.span().data() + k);
+          const std::size_t tiles = size <= 16 ? 1 : 2;
+          REQUIRE(!kernels::split_transposed(device.target, {.rows = across.data()}, size, s));
+          REQUIRE(!kernels::split_transposed(device.target, {.rows = along.data(), .depth = size}, 1, s));
+          REQUIRE(!kernels::pack_step(device.target, {.rows = across.data()}, size, 3, tiles, to.data()));
+          REQUIRE(!kernels::pack_step(device.target, {.rows = along.data(), .stride = size, .depth = size}, 1, 3, 1,
+                                      to.data()));
           count_case(device.target);
         }
   });
