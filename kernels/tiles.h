@@ -37,7 +37,7 @@ struct TileExecutor {
   void (*end)();     // after them
   std::size_t rows;  // of sums that stay in registers
   // From where it is faster than multiply-adds of floats: columns of B; in gradients of the weights, products for a
-  // packed float, and the share of products that are not with zeros of the grid.
+  // packed float, and the share of products that are not with zeros, of the padding or behind rows of the grid.
   std::size_t least_columns, least_reuse;
   double least_share;
 };

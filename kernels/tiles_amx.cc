@@ -100,7 +100,7 @@ const TileExecutor* amx_tiles() {
                                        .rows = kBlockRows,
                                        .least_columns = 8,
                                        .least_reuse = 64,
-                                       .least_share = 0.5};
+                                       .least_share = 0.35};
   return amx_state().permitted && amx_state().bf16 ? &kTiles : nullptr;
 }
 #else

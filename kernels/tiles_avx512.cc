@@ -94,8 +94,8 @@ const TileExecutor* avx512_bf16_tiles() {
                                        .end = nothing,
                                        .rows = kRows,
                                        .least_columns = kTileColumns + 1,
-                                       .least_reuse = 200,
-                                       .least_share = 0.85};
+                                       .least_reuse = 150,
+                                       .least_share = 0.6};
   static const bool runs =
       __builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl");
   return runs ? &kTiles : nullptr;

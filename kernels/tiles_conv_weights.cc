@@ -124,6 +124,14 @@ bool add_weight_gradient(const Device& device, const ConvDims& d, const float* x
   return true;
 }
 
+// Multiply-adds of floats leave out the products with padding: what they compute, as a share of what tiles compute.
+double share_of_products(const Correlation& c) {
+  double share = grid_share(c);
+  for (const CorrelationAxis& axis : c.axes)
+    share *= static_cast<double>(axis.pairs_inside()) / static_cast<double>(axis.out * axis.taps);
+  return share;
+}
+
 // Packing pays where what is packed meets many outputs, and where few positions are zeros.
 bool serves(const Device& device, const ConvDims& d) {
   const Correlation c = forward_correlation(d);
@@ -133,7 +141,7 @@ bool serves(const Device& device, const ConvDims& d) {
   const TileExecutor& executor = *device.unit->executor;
   const std::size_t phases = TileGrid(c, {1, 1, 1, 1}).all_phases();
   return !is_depthwise(d) && std::min(c.columns, c.channels) >= executor.least_columns &&
-         share >= executor.least_share &&
+         share_of_products(c) >= executor.least_share &&
          c.depth() * c.columns >= executor.least_reuse * (phases * c.channels + c.columns) && c.products() >= least;
 }
 
