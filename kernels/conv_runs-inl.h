@@ -33,20 +33,25 @@ inline std::pair<std::size_t, std::size_t> ValidPositions(const ConvDims& d, std
 template <class Body>
 HWY_INLINE void ForPieces(const ConvDims& d, const float* x, ConvDims::Axes tap, std::size_t begin, std::size_t end,
                           const Body& body) {
-  const std::size_t row = begin / d.out[2];
-  ConvDims::Axes p{row / d.out[1] % d.out[0], row % d.out[1], begin % d.out[2]};
-  std::size_t n = row / d.out[1] / d.out[0];
-  for (std::size_t pixel = begin; pixel < end;) {
-    const std::size_t p_end = std::min({d.out[2], p[2] + (end - pixel), p[2] + WeightsPlan::kRun});
-    const std::size_t q0 = p[0] * d.stride[0] + tap[0] * d.dilation[0] - d.pad[0];  // wraps where it is negative
-    const std::size_t q1 = p[1] * d.stride[1] + tap[1] * d.dilation[1] - d.pad[1];
-    if (q0 < d.in[0] && q1 < d.in[1])
-      body(x + ((n * d.in[0] + q0) * d.in[1] + q1) * d.in[2] * d.in_channels, pixel - begin, p[2], p_end);
-    pixel += p_end - p[2];
-    p[2] = p_end == d.out[2] ? 0 : p_end;
-    if (p[2] == 0 && ++p[1] == d.out[1]) {
-      p[1] = 0;
-      if (++p[0] == d.out[0]) p[0] = 0, ++n;
+  const std::size_t row = begin / d.out[2], plane = row / d.out[1], line = d.in[2] * d.in_channels;
+  const std::size_t size = end - begin, in1 = d.in[1], out1 = d.out[1], out2 = d.out[2], step = d.stride[1];
+  const std::size_t first = tap[1] * d.dilation[1] - d.pad[1];  // wraps where it is negative, as all positions do
+  std::size_t n = plane / d.out[0], p0 = plane % d.out[0], p1 = row % out1, p2 = begin % out2;
+  for (std::size_t pixel = 0; pixel < size; p1 = 0, ++p0) {
+    if (p0 == d.out[0]) p0 = 0, ++n;
+    const std::size_t q0 = p0 * d.stride[0] + tap[0] * d.dilation[0] - d.pad[0];
+    const bool inside = q0 < d.in[0];
+    std::size_t q1 = p1 * step + first, at = ((n * d.in[0] + q0) * in1 + q1) * line;
+    while (p1 < out1 && pixel < size) {
+      const std::size_t p_end = std::min({out2, p2 + (size - pixel), p2 + WeightsPlan::kRun});
+      if (inside && q1 < in1) body(x + at, pixel, p2, p_end);
+      pixel += p_end - p2;
+      p2 = p_end;
+      if (p2 != out2) continue;
+      p2 = 0;
+      ++p1;
+      q1 += step;
+      at += step * line;
     }
   }
 }

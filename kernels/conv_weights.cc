@@ -53,19 +53,20 @@ HWY_INLINE bool JoinAll(const PixelRun* runs, std::size_t count, std::size_t pix
 }
 
 // All tiles of one tap (of all taps, where the plan gathers) and one panel, over the pixels of one block.
-HWY_INLINE void WeightTilesOf(std::size_t rows, bool narrow, WeightRows kind, WeightTileArgs t, PixelRun* runs,
-                              FetchAhead& ahead) {
+HWY_INLINE void WeightTilesOf(std::size_t rows, bool narrow, WeightRows kind, WeightTileArgs t, FetchAhead& ahead) {
   const std::size_t tiles = WeightTileCount(rows, narrow);
   float* dweight = t.dweight;
   const std::ptrdiff_t* offsets = t.offsets;
   for (std::size_t tile = 0; tile < tiles; ++tile) {
     const std::size_t begin = rows * tile / tiles, end = rows * (tile + 1) / tiles;
     t.dweight = dweight + begin * t.stride_out;
-    if (offsets != nullptr) t.offsets = offsets + begin;
+    if (offsets != nullptr)
+      t.offsets = offsets + begin;
+    else
+      t.first_row = begin;
     t.ahead = ahead.next();
     WeightTileFor(end - begin, narrow, kind)(t);
     if (t.packed != nullptr) ReadPacked(t);
-    for (std::size_t i = 0; i < t.run_count && offsets == nullptr; ++i) runs[i].x += end - begin;
   }
 }
 
@@ -90,6 +91,7 @@ void WeightsOfTask(const WeightsInputs& in, const WeightsTask& task, bool add, f
       const std::size_t width = narrow ? lanes : kVectors * lanes;
       WeightTileArgs t{.runs = runs,
                        .run_count = 0,
+                       .first_row = 0,
                        .offsets = in.offsets,
                        .stride_x = d.stride[2] * d.in_channels,
                        .dy = in.dy + begin * d.out_channels + column,
@@ -101,7 +103,7 @@ void WeightsOfTask(const WeightsInputs& in, const WeightsTask& task, bool add, f
                        .columns = columns,
                        .ahead = {}};
       if (task.dbias != nullptr) AddPixels(t.dy, d.out_channels, end - begin, columns, task.dbias + column);
-      if (columns != width || (d.out_channels != width && in.plan.rows > 2 * MaxWeightRows(narrow))) t.packed = packed;
+      if (columns != width || (d.out_channels != width && in.plan.rows > 5 * MaxWeightRows(narrow))) t.packed = packed;
       const float* x = in.x + group * inputs;
       for (std::size_t i = 0, taps = task.tap_end - task.tap; i < taps; ++i) {
         const std::size_t tap = task.tap + (i + first) % taps;
@@ -113,7 +115,7 @@ void WeightsOfTask(const WeightsInputs& in, const WeightsTask& task, bool add, f
           PackB(t.dy, d.out_channels, false, end - begin, columns, width, packed);
           ReadPacked(t);
         }
-        WeightTilesOf(rows, narrow, kind, t, runs, ahead);
+        WeightTilesOf(rows, narrow, kind, t, ahead);
         if (t.packed != nullptr) ReadPacked(t);
       }
     }

@@ -24,6 +24,7 @@ struct WeightsPlan {
   static constexpr std::size_t kSlice = 128 * 1024;  // elements of the gradient that a task visits for each block
   static constexpr std::size_t kTasks = 16;          // wanted
   static constexpr std::size_t kChunk = 2048;        // pixels of a chunk, at least
+  static constexpr std::size_t kShortChunk = 1024;   // the same where tasks would share out taps else
   static constexpr std::size_t kGatherBelow = 8;     // channels of a group
 
   // A tile spans up to row_taps taps.
@@ -42,8 +43,9 @@ struct WeightsPlan {
     block = d.out[2] <= kBlock ? kBlock / d.out[2] * d.out[2] : kBlock;
     panels_of_task = std::clamp<std::size_t>(kSlice / (rows * width), 1, panels);
     taps_of_task = std::clamp<std::size_t>(kSlice / (rows / taps * width), 1, taps);
-    const std::size_t most = std::max<std::size_t>(1, pixels / kChunk);
+    std::size_t most = std::max<std::size_t>(1, pixels / kChunk);
     while (owners() * most < kTasks && panels_of_task > 1) panels_of_task = (panels_of_task + 1) / 2;
+    if (owners() * most < kTasks) most = std::max<std::size_t>(1, pixels / kShortChunk);
     while (owners() * most < kTasks && taps_of_task > 1) taps_of_task = (taps_of_task + 1) / 2;
     tap_parts = (taps + taps_of_task - 1) / taps_of_task;
     panel_parts = (panels + panels_of_task - 1) / panels_of_task;

@@ -32,7 +32,7 @@ struct RowRun {
 // columns].
 struct WeightRowTileArgs {
   const RowRun* runs;
-  std::size_t run_count;
+  std::size_t run_count, first_channel;
   std::size_t stride_x;  // from pixel to pixel
   const float* dy;       // of the first pixel of the block
   std::size_t stride_dy;
@@ -54,7 +54,7 @@ void WeightRowTile(const WeightRowTileArgs& t) {
   const std::size_t lines = ahead.lines_of_run(t.run_count);
   for (const RowRun* run = t.runs; run != t.runs + t.run_count; ++run) {
     ahead.fetch(lines);
-    const float *x = run->x, *dy = t.dy + run->pixel * t.stride_dy;
+    const float *x = run->x + t.first_channel, *dy = t.dy + run->pixel * t.stride_dy;
     const std::size_t inside = std::clamp(kTaps - 1, run->first, run->last), outside = std::min(run->count, run->last);
     for (std::size_t r = run->first;; ++r, x += t.stride_x) {
       if (r == inside) {
@@ -132,6 +132,7 @@ void RowWeightsOfTask(const WeightsInputs& in, const WeightsTask& task, bool add
     for (std::size_t group = task.panel; group < task.panel_end; ++group) {
       WeightRowTileArgs t{.runs = runs,
                           .run_count = 0,
+                          .first_channel = 0,
                           .stride_x = d.in_channels,
                           .dy = in.dy + begin * d.out_channels + group * columns,
                           .stride_dy = d.out_channels,
@@ -152,10 +153,10 @@ void RowWeightsOfTask(const WeightsInputs& in, const WeightsTask& task, bool add
         t.run_count = FindRowRuns(d, in.x + group * inputs, tap, begin, end, runs);
         for (std::size_t tile = 0; tile < tiles; ++tile) {
           const std::size_t channel = inputs * tile / tiles, channels = inputs * (tile + 1) / tiles - channel;
+          t.first_channel = channel;
           t.dweight = dweight + (row * d.kernel[2] * inputs + channel) * d.out_channels + group * columns;
           t.ahead = ahead.next();
           WeightRowTileFor(d.kernel[2], channels)(t);
-          for (std::size_t i = 0; i < t.run_count; ++i) runs[i].x += channels;
         }
       }
     }

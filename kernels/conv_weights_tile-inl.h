@@ -79,10 +79,10 @@ enum class WeightRows { neighbours, offsets };
 // dweight[row m, columns] (+)= the sum over the pixels of all runs of x[pixel, row m] dy[pixel, columns].
 struct WeightTileArgs {
   const PixelRun* runs;
-  std::size_t run_count;
-  const std::ptrdiff_t* offsets;  // of the rows from a pixel of x; nullptr: rows are neighbours
-  std::size_t stride_x;           // from pixel to pixel
-  const float* dy;                // of the first pixel of the block
+  std::size_t run_count, first_row;  // of neighbours
+  const std::ptrdiff_t* offsets;     // of the rows from a pixel of x; nullptr: rows are neighbours
+  std::size_t stride_x;              // from pixel to pixel
+  const float* dy;                   // of the first pixel of the block
   std::size_t stride_dy;
   float* packed;  // where this tile leaves the rows of dy for the next ones; nullptr: nowhere
   bool add;
@@ -108,7 +108,7 @@ void WeightTile(const WeightTileArgs& t) {
   const std::size_t lines = ahead.lines_of_run(t.run_count);
   for (const PixelRun* run = t.runs; run != t.runs + t.run_count; ++run) {
     ahead.fetch(lines);
-    const float* x = run->x;
+    const float* x = run->x + t.first_row;
     const float* dy = t.dy + run->pixel * t.stride_dy;
     float* packed = t.packed == nullptr ? nullptr : t.packed + run->pixel * NR * lanes;
     for (std::size_t left = run->count; left != 0; --left, x += t.stride_x, dy += t.stride_dy) {
