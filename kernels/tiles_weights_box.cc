@@ -12,11 +12,12 @@ constexpr std::size_t kSumsBytes = 10 * 1024 * 1024;   // of chunks, at most
 constexpr std::size_t kPackedBytes = 1536 * 1024;      // of x and dy of a box that one task packs,
 constexpr std::size_t kSharedBytes = 4 * 1024 * 1024;  // and of one that all pack
 
-// Asks for rows that are packed next: they are too many, and too far apart, for the CPU to foresee.
-void prefetch(const float* const* rows, std::size_t channels) {
-  constexpr std::size_t kLine = 16;
-  for (std::size_t k = 0; k < kTileDepth; ++k)
-    for (std::size_t i = 0; i < channels; i += kLine) __builtin_prefetch(rows[k] + i);
+// Asks for the floats of a block in the rows of the next step: they lie too far apart for the CPU to foresee.
+void prefetch(const float* const* rows, std::size_t first) {
+  for (std::size_t k = 0; k < kTileDepth; ++k) {
+    __builtin_prefetch(rows[k] + first);
+    __builtin_prefetch(rows[k] + first + kBlockColumns / 2);
+  }
 }
 
 }  // namespace
@@ -95,6 +96,7 @@ bool WeightsBox::pack_x(Target target, const WeightsJob& job, std::size_t step) 
     for (std::size_t channel = 0; channel < job.d.in_channels; channel += kBlockRows) {
       Bf16* to = reinterpret_cast<Bf16*>(x_.data()) + phase * job.phase + channel * job.row + step * kTileDepth;
       const float** rows = inputs_ + (phase * job.x_steps + step) * kTileDepth;
+      if (step + 1 < job.x_steps) prefetch(rows + kTileDepth, channel);
       finite =
           split_transposed(target, {.rows = rows, .first = channel}, std::min(kBlockRows, job.d.in_channels - channel),
                            {.to = to, .row = job.row, .plane = job.plane, .terms = job.terms}) &&
@@ -110,6 +112,7 @@ bool WeightsBox::pack_dy(Target target, const WeightsJob& job, std::size_t step)
     const std::size_t column = panel / job.group_panels * job.c.columns + in_group;
     Bf16* to =
         reinterpret_cast<Bf16*>(dy_.data()) + panel * job.panel_size() + step * job.terms * job.tiles * kTileSize;
+    if (step + 1 < job.steps) prefetch(outputs_ + (step + 1) * kTileDepth, column);
     finite = pack_step(target, {.rows = outputs_ + step * kTileDepth, .first = column},
                        std::min(kBlockColumns, job.c.columns - in_group), job.terms, job.tiles, to) &&
              finite;
@@ -120,14 +123,10 @@ bool WeightsBox::pack_dy(Target target, const WeightsJob& job, std::size_t step)
 bool WeightsBox::pack(const Device& device, const WeightsJob& job, std::size_t i, std::size_t parts) const {
   const PackingTimer timer(device.meter);
   bool finite = true;
-  for (std::size_t step = job.x_steps * i / parts; step < job.x_steps * (i + 1) / parts; ++step) {
-    if (step + 1 < job.x_steps) prefetch(inputs_ + (step + 1) * kTileDepth, job.d.in_channels);
+  for (std::size_t step = job.x_steps * i / parts; step < job.x_steps * (i + 1) / parts; ++step)
     finite = pack_x(device.target, job, step) && finite;
-  }
-  for (std::size_t step = job.steps * i / parts; step < job.steps * (i + 1) / parts; ++step) {
-    if (step + 1 < job.steps) prefetch(outputs_ + (step + 1) * kTileDepth, job.d.out_channels);
+  for (std::size_t step = job.steps * i / parts; step < job.steps * (i + 1) / parts; ++step)
     finite = pack_dy(device.target, job, step) && finite;
-  }
   return finite;
 }
 
