@@ -141,7 +141,8 @@ struct CrossEntropyDims {
 struct NormDims {
   std::size_t rows = 0, n = 0;
   double epsilon = 1e-5;
-  bool relu = false;  // y = max(y, 0)
+  bool relu = false;   // y = max(y, 0)
+  bool center = true;  // otherwise means are taken as 0, and the variance is the mean of the squares
 };
 
 // x [batch, positions, channels]: in each sample, each of `groups` equal groups of channels has a mean and a variance

@@ -10,6 +10,7 @@
 #include "kernels/lanes-inl.h"
 #include "kernels/norm_mask-inl.h"
 #include "kernels/norm_stream-inl.h"
+#include "kernels/wide-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace tapestry::kernels::HWY_NAMESPACE {
@@ -101,7 +102,30 @@ HWY_INLINE Gradient GradientOf(const NormColumns& columns, std::size_t j, Lanes 
           ShiftOf<kShifted>(columns, j, lanes)};
 }
 
-void ColumnMoments(const float* HWY_RESTRICT x, std::size_t size, const NormColumns& columns, const NormSums& to) {
+// The moments of few positions, in double: each of their roundings would be seen.
+HWY_INLINE void MomentsOfFew(const float* HWY_RESTRICT x, std::size_t size, const NormColumns& columns,
+                             double* HWY_RESTRICT totals) {
+  const Doubles d;
+  const std::size_t width = columns.width;
+  std::fill(totals, totals + 2 * width, 0.0);
+  ForRows<kRowsAtOnce>(0, size / width, width, size % width, [&](std::size_t r, auto count, std::size_t used) HWY_ATTR {
+    for_lanes(d, used, [&](std::size_t j, auto lanes) HWY_ATTR {
+      const auto center = Widened(columns.center + j, lanes);
+      auto sum = load(d, totals + j, lanes), squares = load(d, totals + width + j, lanes);
+      for (std::size_t k = 0; k < count; ++k) {
+        const auto t = hn::Sub(Widened(x + (r + k) * width + j, lanes), center);
+        sum = hn::Add(sum, t);
+        squares = hn::MulAdd(t, t, squares);
+      }
+      store(sum, d, totals + j, lanes);
+      store(squares, d, totals + width + j, lanes);
+    });
+  });
+}
+
+void ColumnMoments(const float* HWY_RESTRICT x, std::size_t size, bool few, const NormColumns& columns,
+                   const NormSums& to) {
+  if (few) return MomentsOfFew(x, size, columns, to.totals);
   const D d;
   ColumnSums(
       size, columns.width, to, [&](std::size_t j, auto lanes) HWY_ATTR { return load(d, columns.center + j, lanes); },
@@ -217,8 +241,9 @@ HWY_EXPORT(GradientColumns);
 
 }  // namespace
 
-void column_moments(Target target, const float* x, std::size_t size, const NormColumns& columns, const NormSums& to) {
-  TAPESTRY_CALL(target, ColumnMoments)(x, size, columns, to);
+void column_moments(Target target, const float* x, std::size_t size, bool few, const NormColumns& columns,
+                    const NormSums& to) {
+  TAPESTRY_CALL(target, ColumnMoments)(x, size, few, columns, to);
 }
 void column_products(Target target, const NormPiece& piece, NormMask mask, const NormColumns& columns,
                      const NormSums& to) {

@@ -10,6 +10,10 @@ namespace {
 
 using detail::NormOperands;
 
+// Whether the norm with these options takes the mean away.
+template <class Options>
+constexpr bool kCenters = std::is_same_v<Options, LayerNormOptions>;
+
 // Which axes are normalized together, and which weight and bias have.
 struct RowAxes {
   template <class Options>
@@ -31,29 +35,31 @@ struct RowAxes {
   Axes reduced, features;
 };
 
-Var layer_norm_rows(const NormOperands& in, const RowAxes& axes, const Var& residual, bool relu,
-                    const LayerNormOptions& options) {
+template <class Options>
+Var norm_rows(const char* op, const NormOperands& in, const RowAxes& axes, const Var& residual, bool relu,
+              const Options& options) {
   const Var& x = in.x;
   const auto n = static_cast<std::size_t>(detail::sizes_of(x.shape(), axes.reduced).size());
   const kernels::NormDims dims{.rows = n == 0 ? 0 : static_cast<std::size_t>(x.shape().size()) / n,
                                .n = n,
                                .epsilon = options.epsilon,
-                               .relu = relu};
+                               .relu = relu,
+                               .center = kCenters<Options>};
   const kernels::Device& device = x.device();
   Tensor y = x.value().like();
   Tensor stats = x.value().like({static_cast<std::int64_t>(dims.rows), 2}, DType::float64);
-  visit_floating("layer_norm", x.dtype(), [&]<class T>(T) {
+  visit_floating(op, x.dtype(), [&]<class T>(T) {
     kernels::layer_norm_forward(device, dims, x.value().span<T>(), in.weight.value().span<T>(),
                                 in.bias.value().span<T>(), residual.value().span<T>(), y.span<T>(),
                                 stats.span<double>());
   });
   const detail::NormInputs inputs(x, in.weight, in.bias, residual);
   const Tensor mask = inputs.mask(dims.relu, y);
-  return record("layer_norm", y, inputs.span(), options.where,
-                [&device, dims, at = inputs.places(), x = x.value(), weight = in.weight.value(), bias = in.bias.value(),
-                 stats = std::as_const(stats), mask](const Tensor& dy, GradSlots grads) {
+  return record(op, y, inputs.span(), options.where,
+                [op, &device, dims, at = inputs.places(), x = x.value(), weight = in.weight.value(),
+                 bias = in.bias.value(), stats = std::as_const(stats), mask](const Tensor& dy, GradSlots grads) {
                   detail::NormGradients to(grads, at);
-                  visit_floating("layer_norm", x.dtype(), [&]<class T>(T) {
+                  visit_floating(op, x.dtype(), [&]<class T>(T) {
                     kernels::layer_norm_backward(device, dims, x.span<T>(), weight.span<T>(), bias.span<T>(),
                                                  stats.span<double>(), mask.span<T>(), dy.span<T>(), to.dx.span<T>(),
                                                  to.dweight.span<T>(), to.dbias.span<T>(), to.dresidual.span<T>());
@@ -63,7 +69,6 @@ Var layer_norm_rows(const NormOperands& in, const RowAxes& axes, const Var& resi
 
 template <class Options>
 Var norm_over_axes(const char* op, const Var& x, const Var& weight, const Var& bias, const Options& options) {
-  constexpr bool kCenter = std::is_same_v<Options, LayerNormOptions>;
   const Location& where = options.where;
   detail::check_operands(op, x, options.dtype, where);
   const RowAxes axes(op, x.shape(), options);
@@ -75,16 +80,15 @@ Var norm_over_axes(const char* op, const Var& x, const Var& weight, const Var& b
   detail::check_mask(op, options.mask, x.shape(), where);
   const detail::ReplicaMean replicas(x, options.replicas, op, where);
   const NormOperands in(x, weight, bias, where);
-  if constexpr (kCenter)
-    if (axes.trailing(x.shape().rank()) && !options.mask && options.replicas == nullptr)
-      return detail::with_tail(in.x, options, [&](const Var& residual, bool relu) {
-        return layer_norm_rows(in, axes, residual, relu, options);
-      });
+  if (axes.trailing(x.shape().rank()) && !options.mask && options.replicas == nullptr)
+    return detail::with_tail(in.x, options, [&](const Var& residual, bool relu) {
+      return norm_rows(op, in, axes, residual, relu, options);
+    });
   const Var y = detail::normalize(in.x, detail::spread(in.weight, x.shape(), axes.features, where),
                                   detail::spread(in.bias, x.shape(), axes.features, where),
                                   {.op = op,
                                    .axes = axes.reduced,
-                                   .center = kCenter,
+                                   .center = kCenters<Options>,
                                    .epsilon = options.epsilon,
                                    .mask = detail::whole_mask(options.mask, in.x, where),
                                    .replicas = replicas,

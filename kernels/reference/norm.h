@@ -13,15 +13,16 @@ struct Moments {
 };
 
 // Mean and biased variance in double, from two passes. Differences from the first number come first, so that equal
-// numbers have exactly that mean and no variance.
+// numbers have exactly that mean and no variance. Not `center`: 0 and the mean of the squares.
 template <class T>
-Moments moments(const T* x, std::size_t n) {
+Moments moments(const T* x, std::size_t n, bool center = true) {
   const double first = static_cast<double>(x[0]), count = static_cast<double>(n);
   double sum = 0, squares = 0;
   for (std::size_t i = 0; i < n; ++i) sum += static_cast<double>(x[i]) - first;
-  const double mean = first + sum / count;
+  const double mean = center ? first + sum / count : 0;
   for (std::size_t i = 0; i < n; ++i)
     squares += (static_cast<double>(x[i]) - mean) * (static_cast<double>(x[i]) - mean);
+  if (!std::isfinite(squares)) return {squares - squares, squares - squares};
   return {mean, squares / count};
 }
 
@@ -30,7 +31,7 @@ template <class T>
 void layer_norm_forward(const NormDims& dims, std::span<const T> x, std::span<const T> weight, std::span<const T> bias,
                         std::span<const T> residual, std::span<T> y, std::span<double> stats) {
   for (std::size_t row = 0; row < dims.rows && dims.n > 0; ++row) {
-    const Moments m = moments(x.data() + row * dims.n, dims.n);
+    const Moments m = moments(x.data() + row * dims.n, dims.n, dims.center);
     const double rstd = 1 / std::sqrt(m.variance + dims.epsilon);
     stats[2 * row] = m.mean;
     stats[2 * row + 1] = rstd;
@@ -60,16 +61,17 @@ void layer_norm_backward(const NormDims& dims, std::span<const T> x, std::span<c
       return dims.relu && v <= 0 ? 0.0 : static_cast<double>(dy[at + j]);
     };
     const auto g = [&](std::size_t j) { return passed(j) * w(j); };
+    const double start = dims.center && dims.n > 0 ? g(0) : 0;
     double sum = 0, product = 0;
     for (std::size_t j = 0; j < dims.n; ++j) {
-      sum += g(j) - g(0);
-      product += (g(j) - g(0)) * h(j);
+      if (dims.center) sum += g(j) - start;
+      product += (g(j) - start) * h(j);
       if (!dweight.empty()) dweight[j] += static_cast<T>(passed(j) * h(j));
       if (!dbias.empty()) dbias[j] += static_cast<T>(passed(j));
       if (!dresidual.empty()) dresidual[at + j] = static_cast<T>(passed(j));
     }
     for (std::size_t j = 0; j < dims.n && !dx.empty(); ++j)
-      dx[at + j] = static_cast<T>(rstd * (g(j) - g(0) - sum / count - h(j) * product / count));
+      dx[at + j] = static_cast<T>(rstd * (g(j) - start - sum / count - h(j) * product / count));
   }
 }
 

@@ -91,6 +91,23 @@ TEST_CASE("layer norm kernels: every target and size against plain loops in doub
   });
 }
 
+TEST_CASE("rms norm kernels: rows without a mean, on every target and size") {
+  for_each_target([](const kernels::Device& device) {
+    for (std::size_t size : awkward_sizes())
+      for (bool affine : {false, true})
+        for (bool relu : {false, true}) {
+          LayerNormRun test({.rows = 3, .n = size, .relu = relu, .center = false}, affine, size % 3);
+          for (float& value : test.x.span()) value += 0.75f;
+          test.check(device);
+        }
+    for (double scale : {1e-30, 1e19, 1e30, 1e37}) {
+      LayerNormRun test({.rows = 3, .n = 100, .epsilon = 1e-30, .center = false}, true);
+      for (float& value : test.x.span()) value = static_cast<float>(scale * static_cast<double>(value));
+      test.check(device);
+    }
+  });
+}
+
 TEST_CASE("layer norm kernels: a residual and a ReLU in the same pass, on every target and size") {
   for_each_target([](const kernels::Device& device) {
     for (std::size_t size : awkward_sizes())
@@ -160,6 +177,9 @@ TEST_CASE("layer norm kernels: a NaN or an infinity spoils its own row and no ot
         for (std::size_t at = 0; at < n; ++at) {
           LayerNormRun test({.rows = 2, .n = n}, true);
           test.x[n + at] = bad;
+          test.run(device);
+          for (std::size_t i = 0; i < 2 * n; ++i) REQUIRE(std::isnan(test.y[i]) == (i >= n));
+          test.dims.center = false;
           test.run(device);
           for (std::size_t i = 0; i < 2 * n; ++i) REQUIRE(std::isnan(test.y[i]) == (i >= n));
           count_case(device.target);

@@ -40,11 +40,11 @@ struct Exact {
 
 }  // namespace
 
-TEST_CASE("norm kernels: the variance is exact to a few roundings of a float and never negative") {
+TEST_CASE("norm kernels: the variance is exact to two roundings of a float and never negative") {
   double rows = 0, channels = 0, any = 0, means = 0;  // the worst, in roundings
   for_each_target([&](const kernels::Device& device) {
-    for (std::uint64_t seed = 1; seed <= 2000; ++seed) {
-      const std::size_t n = 2 + Philox(seed).below(0, seed % 10 == 0 ? 20000 : 200);
+    for (std::uint64_t seed = 1; seed <= 10000; ++seed) {
+      const std::size_t n = 2 + Philox(seed).below(0, seed % 50 == 0 ? 20000 : seed % 2 == 0 ? 200 : 62);
       const std::vector<float> x = draw_row(seed, n);
       const Exact exact(x);
       constexpr double kEpsilon = 1e-30;
@@ -70,5 +70,5 @@ TEST_CASE("norm kernels: the variance is exact to a few roundings of a float and
     }
   });
   INFO("rows " << rows << ", channels " << channels << ", any axes " << any << ", means " << means);
-  REQUIRE((rows < 4 && channels < 4 && any < 1e-4 && means < 2));
+  REQUIRE((rows < 1e-4 && channels < 2 && any < 1e-4 && means < 2));
 }
