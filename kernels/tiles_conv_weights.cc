@@ -14,8 +14,11 @@
 namespace tapestry::kernels::tiles {
 namespace {
 
-constexpr std::size_t kRoundSteps = 16;  // whose sums are taken together, before they are added to the gradient's
-constexpr std::size_t kPartBlocks = 2;   // of channels, and panels of columns, that take turns in a round
+constexpr std::size_t kMostSteps = 32;  // of a round
+constexpr std::size_t kPartBlocks = 2;  // of channels, and panels of columns, that take turns in a round
+
+// Steps whose sums are taken together, before they are added to the gradient's: the fewer, the more exact.
+std::size_t round_steps(const WeightsJob& job) { return job.terms == 3 ? kMostSteps / 2 : kMostSteps; }
 
 // The distance of each tap in packed x.
 std::size_t distance_of(const WeightsJob& job, std::size_t tap) {
@@ -31,9 +34,9 @@ struct Round {
 
 void multiply_round(const Device& device, const TileUse& use, const WeightsJob& job, const WeightsBox& box,
                     const Round& round, bool add, float* sums) {
-  static constexpr std::array<std::ptrdiff_t, kRoundSteps> kSteps = [] {
-    std::array<std::ptrdiff_t, kRoundSteps> steps{};
-    for (std::size_t i = 0; i < kRoundSteps; ++i) steps[i] = static_cast<std::ptrdiff_t>(i * kTileDepth);
+  static constexpr std::array<std::ptrdiff_t, kMostSteps> kSteps = [] {
+    std::array<std::ptrdiff_t, kMostSteps> steps{};
+    for (std::size_t i = 0; i < kMostSteps; ++i) steps[i] = static_cast<std::ptrdiff_t>(i * kTileDepth);
     return steps;
   }();
   alignas(64) float block[kBlockRows * kBlockColumns];
@@ -47,7 +50,7 @@ void multiply_round(const Device& device, const TileUse& use, const WeightsJob& 
          .row = job.row,
          .plane = job.plane,
          .steps = kSteps.data(),
-         .count = std::min(kRoundSteps, job.steps - round.step),
+         .count = std::min(round_steps(job), job.steps - round.step),
          .b = box.dy() + round.panel * job.panel_size() + round.step * job.terms * job.tiles * kTileSize,
          .terms = job.terms,
          .tiles = job.tiles,
@@ -70,7 +73,7 @@ void multiply(const Device& device, const WeightsJob& job, const WeightsBox& box
   const TileUse use(*device.unit->executor);
   const std::size_t across = (job.panels() + kPartBlocks - 1) / kPartBlocks;
   const std::size_t panel = part % across * kPartBlocks, block = part / across * kPartBlocks;
-  for (std::size_t step = 0; step < job.steps; step += kRoundSteps)
+  for (std::size_t step = 0; step < job.steps; step += round_steps(job))
     for (std::size_t i = panel; i < std::min(job.panels(), panel + kPartBlocks); ++i)
       for (std::size_t j = block; j < std::min(job.blocks(), block + kPartBlocks); ++j)
         multiply_round(device, use, job, box, {.panel = i, .block = j, .step = step}, add || step != 0, sums);
