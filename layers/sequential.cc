@@ -91,7 +91,7 @@ std::size_t Sequential::take_followers(std::size_t i, const Var& x, Mode mode, T
   const AnyLayer& layer = layers_[i - 1];
   if (i < layers_.size() && layer.leaves_bias() && layers_[i].drops_bias(mode)) {
     own.left_bias = &bias;
-  } else if (i < layers_.size() && layer.takes_norm()) {
+  } else if (i < layers_.size() && layer.takes_norm() && !pools(i)) {
     norm = layers_[i].image_norm(x);
     own.norm = norm ? &*norm : nullptr;
     if (norm) ++i;
@@ -101,6 +101,12 @@ std::size_t Sequential::take_followers(std::size_t i, const Var& x, Mode mode, T
   if (i < layers_.size() && layer.takes_pool()) own.pool = layers_[i].windows();
   if (own.pool.axes != 0) ++i;
   return i;
+}
+
+bool Sequential::pools(std::size_t i) const {
+  if (!layers_[i].takes_pool()) return false;
+  if (++i < layers_.size() && layers_[i].activation() == Activation::relu) ++i;
+  return i < layers_.size() && layers_[i].windows().axes != 0;
 }
 
 const AnyLayer& Sequential::operator[](std::size_t index) const {

@@ -138,6 +138,13 @@ TEST_CASE("Fusion: a convolution with the norm of each image behind it") {
   check({kBare >> kGroupNorm >> Relu{}, {"conv2d_norm"}, {"conv2d", "group_norm", "relu"}});
   check({kConv >> kGroupNorm >> Flatten{}, {"conv2d_norm", "reshape"}, {"conv2d", "group_norm", "reshape"}});
   check({kConv >> kLayerNorm >> Silu{}, {"conv2d_norm", "silu"}, {"conv2d", "layer_norm", "silu"}});
+  check({kConv >> kGroupNorm >> MaxPool2d{2}, {"conv2d", "group_norm"}, {"conv2d", "group_norm", "max_pool2d"}});
+  check({kBare >> kGroupNorm >> Relu{} >> MaxPool2d{2},
+         {"conv2d", "group_norm"},
+         {"conv2d", "group_norm", "relu", "max_pool2d"}});
+  check({kBare >> kLayerNorm >> Relu{} >> MaxPool2d{2},
+         {"conv2d_norm", "max_pool2d"},
+         {"conv2d", "layer_norm", "relu", "max_pool2d"}});
   check({kBare >> kInstanceNorm >> Relu{} >> kConv,
          {"conv2d_norm", "conv2d"},
          {"conv2d", "instance_norm", "relu", "conv2d"}});
