@@ -209,9 +209,9 @@ void shapes(benchmark::internal::Benchmark* benchmark) {
 
 void channel_shapes(benchmark::internal::Benchmark* benchmark) {
   benchmark->ArgNames({"samples", "positions", "channels", "groups"});
-  constexpr std::int64_t kShapes[][4] = {{4, 64, 16, 4},           {64, 32 * 32, 64, 8},  {64, 32 * 32, 128, 8},
-                                         {64, 16 * 16, 256, 8},    {128, 20 * 20, 32, 8}, {64, 26 * 26, 16, 4},
-                                         {16, 16 * 28 * 28, 16, 4}};
+  constexpr std::int64_t kShapes[][4] = {{4, 64, 16, 4},        {64, 32 * 32, 64, 8},  {64, 32 * 32, 128, 8},
+                                         {64, 16 * 16, 256, 8}, {128, 20 * 20, 32, 8}, {64, 26 * 26, 16, 4},
+                                         {64, 7 * 7, 256, 8},   {32, 1, 512, 8},       {16, 16 * 28 * 28, 16, 4}};
   for (const auto& [samples, positions, channels, groups] : kShapes)
     for (std::int64_t given : {groups, std::int64_t{0}}) benchmark->Args({samples, positions, channels, given});
 }
