@@ -10,8 +10,8 @@
 namespace tapestry::kernels {
 namespace {
 
-// Below these, roundings of the squares are seen in their mean: sums of floats leave the variance off by up to 3.2
-// units of a float's last place.
+// Below these, roundings of the squares are seen in their mean: sums of floats leave the variance off by up to 7
+// roundings of a float.
 constexpr std::size_t kFewPositions = 64;
 
 // Whether floats can hold what lies between x and y: elsewhere a sample goes through the plain loops in double.
