@@ -10,10 +10,6 @@
 namespace tapestry::kernels {
 namespace {
 
-// Below these, roundings of the squares are seen in their mean: sums of floats leave the variance off by up to 7
-// roundings of a float.
-constexpr std::size_t kFewPositions = 64;
-
 // Whether floats can hold what lies between x and y: elsewhere a sample goes through the plain loops in double.
 bool fits_float(double variance, double epsilon) {
   return std::isnan(variance) || (variance < 1e30 && variance + epsilon > 1e-60);
@@ -27,7 +23,7 @@ void find_moments(const NormWork& work, const NormWork::Task& task, const float*
     for (std::size_t c = 0; c < dims.channels && again; ++c) task.factor(0)[c] += task.factor(1)[c];
     task.repeat(0, 1);
     task.for_pieces([&](std::size_t begin, std::size_t size, const NormSums& to) {
-      column_moments(work.device.target, x + begin, size, dims.positions < kFewPositions, task.columns(), to);
+      column_moments(work.device.target, x + begin, size, dims.positions, task.columns(), to);
     });
     task.merge();
     const double* sums = task.sums();

@@ -17,6 +17,10 @@ namespace tapestry::kernels::HWY_NAMESPACE {
 
 inline constexpr std::size_t kRowsAtOnce = 8;  // which share the factors of their columns
 inline constexpr std::size_t kFloatRows = 64;  // whose sums stay in float
+// Of few positions, roundings of the squares are seen in their mean: moments of fewer than the first are summed in
+// double, of fewer than the second in floats over kRowsAtOnce rows. All in long sums of floats, the variance would be
+// off by up to 7 roundings, and by 4 from the first number of positions on.
+inline constexpr std::size_t kFewPositions = 64, kSomePositions = 768;
 
 using D = hn::ScalableTag<float>;
 using V = hn::Vec<D>;
@@ -33,11 +37,11 @@ HWY_INLINE void ForRows(std::size_t begin, std::size_t end, std::size_t width, s
   if (cut > 0) body(row, kOne, cut);
 }
 
-// Two sums of each column: prepare(j, lanes) gives the factors of the columns at j, add(i, factors, lanes, sums) adds
-// the terms of the elements at i.
+// Two sums of each column, in floats over so many rows: prepare(j, lanes) gives the factors of the columns at j, add(i,
+// factors, lanes, sums) adds the terms of the elements at i.
 template <class Prepare, class Add>
-HWY_INLINE void ColumnSums(std::size_t size, std::size_t width, const NormSums& to, const Prepare& prepare,
-                           const Add& add) {
+HWY_INLINE void ColumnSums(std::size_t size, std::size_t width, std::size_t float_rows, const NormSums& to,
+                           const Prepare& prepare, const Add& add) {
   const D d;
   const std::size_t rows = size / width, cut = size % width;
   float *HWY_RESTRICT first = to.partial, *HWY_RESTRICT second = to.partial + width;
@@ -45,7 +49,7 @@ HWY_INLINE void ColumnSums(std::size_t size, std::size_t width, const NormSums& 
   std::size_t row = 0;
   do {
     std::fill(to.partial, to.partial + 2 * width, 0.0f);
-    const std::size_t end = std::min(rows, row + kFloatRows);
+    const std::size_t end = std::min(rows, row + float_rows);
     ForRows<kRowsAtOnce>(row, end, width, end == rows ? cut : 0,
                          [&](std::size_t r, auto count, std::size_t columns) HWY_ATTR {
                            for_lanes(d, columns, [&](std::size_t j, auto lanes) HWY_ATTR {
@@ -123,12 +127,13 @@ HWY_INLINE void MomentsOfFew(const float* HWY_RESTRICT x, std::size_t size, cons
   });
 }
 
-void ColumnMoments(const float* HWY_RESTRICT x, std::size_t size, bool few, const NormColumns& columns,
+void ColumnMoments(const float* HWY_RESTRICT x, std::size_t size, std::size_t positions, const NormColumns& columns,
                    const NormSums& to) {
-  if (few) return MomentsOfFew(x, size, columns, to.totals);
+  if (positions < kFewPositions) return MomentsOfFew(x, size, columns, to.totals);
   const D d;
   ColumnSums(
-      size, columns.width, to, [&](std::size_t j, auto lanes) HWY_ATTR { return load(d, columns.center + j, lanes); },
+      size, columns.width, positions < kSomePositions ? kRowsAtOnce : kFloatRows, to,
+      [&](std::size_t j, auto lanes) HWY_ATTR { return load(d, columns.center + j, lanes); },
       [&](std::size_t i, V center, auto lanes, V* sums) HWY_ATTR {
         const auto t = hn::Sub(ReadAhead(d, x + i, lanes), center);
         sums[0] = hn::Add(sums[0], t);
@@ -168,7 +173,7 @@ template <NormMask kMask, bool kShifted, bool kResidual>
 HWY_INLINE void Products(const NormPiece& piece, const NormColumns& columns, const NormSums& to) {
   const D d;
   ColumnSums(
-      piece.size, columns.width, to,
+      piece.size, columns.width, kFloatRows, to,
       [&](std::size_t j, auto lanes) HWY_ATTR { return GradientOf<kShifted>(columns, j, lanes); },
       [&](std::size_t i, const Gradient& factors, auto lanes, V* sums) HWY_ATTR {
         const auto t = hn::Sub(ReadAhead(D(), piece.x + i, lanes), factors.affine.center);
@@ -241,9 +246,9 @@ HWY_EXPORT(GradientColumns);
 
 }  // namespace
 
-void column_moments(Target target, const float* x, std::size_t size, bool few, const NormColumns& columns,
+void column_moments(Target target, const float* x, std::size_t size, std::size_t positions, const NormColumns& columns,
                     const NormSums& to) {
-  TAPESTRY_CALL(target, ColumnMoments)(x, size, few, columns, to);
+  TAPESTRY_CALL(target, ColumnMoments)(x, size, positions, columns, to);
 }
 void column_products(Target target, const NormPiece& piece, NormMask mask, const NormColumns& columns,
                      const NormSums& to) {

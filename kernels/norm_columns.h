@@ -30,8 +30,9 @@ struct NormPiece {
   bool stream;  // whether out, which is aligned to vectors, goes past the caches
 };
 
-// totals = the sums of t and t^2; all in double where channels have few positions.
-void column_moments(Target, const float* x, std::size_t size, bool few, const NormColumns&, const NormSums&);
+// totals = the sums of t and t^2 over a piece of the `positions` that the channels have.
+void column_moments(Target, const float* x, std::size_t size, std::size_t positions, const NormColumns&,
+                    const NormSums&);
 // totals = the sums of g t and g - shift, for g = dy where the mask lets it pass; writes g to dresidual.
 void column_products(Target, const NormPiece&, NormMask, const NormColumns&, const NormSums&);
 // out = y, and max(y, 0) for a ReLU.

@@ -72,3 +72,29 @@ TEST_CASE("norm kernels: the variance is exact to two roundings of a float and n
   INFO("rows " << rows << ", channels " << channels << ", any axes " << any << ", means " << means);
   REQUIRE((rows < 1e-4 && channels < 2 && any < 1e-4 && means < 2));
 }
+
+TEST_CASE("channel norm kernels: the variance of many channels is exact to two roundings of a float") {
+  constexpr std::size_t kChannels = 128;
+  for (const std::size_t positions : {3u, 49u, 63u, 64u, 65u, 100u, 196u, 500u, 767u, 768u, 784u, 1024u})
+    for (std::uint64_t seed = 1; seed <= 8; ++seed) {
+      std::vector<float> x(kChannels * positions), y(x.size());
+      std::vector<double> expected;
+      for (std::size_t c = 0; c < kChannels; ++c) {
+        const std::vector<float> row = draw_row(1000 * seed + c, positions);
+        for (std::size_t i = 0; i < positions; ++i) x[i * kChannels + c] = row[i];
+        expected.push_back(static_cast<double>(Exact(row).variance));
+      }
+      for_each_target([&](const kernels::Device& device) {
+        std::vector<double> stats(2 * kChannels);
+        kernels::channel_norm_forward(
+            device, {.batch = 1, .positions = positions, .channels = kChannels, .groups = kChannels, .epsilon = 1e-30},
+            x, {}, {}, {}, y, stats);
+        double worst = 0;
+        for (std::size_t c = 0; c < kChannels; ++c)
+          if (expected[c] >= 1e-24) worst = std::max(worst, std::abs(stats[2 * c + 1] - expected[c]) / expected[c]);
+        INFO("positions " << positions << ", roundings " << worst / kUnit);
+        REQUIRE(worst < 2 * kUnit);
+        count_case(device.target);
+      });
+    }
+}
