@@ -35,8 +35,9 @@ inline void conv_backward_data(const Device& device, const ConvDims& dims, std::
 }
 
 // dweight[t, c, o] += the sum over n and p of x[n, p stride - pad + t dilation, c] dy[n, p, o], and dbias[o] += the sum
-// of dy[n, p, o]. An empty output is skipped. Sums of dweight are made of those of at most 256 pixels, added up chunk
-// by chunk of the pixels, then over the chunks in order; those of dbias of at most 16, added up in double.
+// of dy[n, p, o]. An empty output is skipped. Sums of dweight are made of those of at most 256 pixels (of
+// tiles 512, below precision highest 1024), added up chunk by chunk of the pixels, then over the chunks in order; those
+// of dbias of at most 16, added up in double.
 void conv_backward_weights(const Device&, const ConvDims&, std::span<const float> x, std::span<const float> dy,
                            std::span<float> dweight, std::span<float> dbias);
 inline void conv_backward_weights(const Device&, const ConvDims& dims, std::span<const double> x,

@@ -38,7 +38,7 @@ HWY_INLINE reference::Moments RowMoments(const float* HWY_RESTRICT x, const Norm
   return {start + off, std::max(variance, 0.0)};
 }
 
-inline constexpr std::size_t kRowsAtOnce = 4;
+constexpr std::size_t kRowsAtOnce = 4;
 
 // Statistics of some rows first, then their results: what one row waits for is computed beside the others. A tail is a
 // residual or a ReLU.

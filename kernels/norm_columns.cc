@@ -15,7 +15,7 @@
 HWY_BEFORE_NAMESPACE();
 namespace tapestry::kernels::HWY_NAMESPACE {
 
-inline constexpr std::size_t kRowsAtOnce = 8;  // which share the factors of their columns
+constexpr std::size_t kRowsAtOnce = 8;         // which share the factors of their columns
 inline constexpr std::size_t kFloatRows = 64;  // whose sums stay in float
 // Of few positions, roundings of the squares are seen in their mean: moments of fewer than the first are summed in
 // double, of fewer than the second in floats over kRowsAtOnce rows. All in long sums of floats, the variance would be

@@ -51,9 +51,9 @@ HWY_INLINE void WithTaps(const TapOffsets& offsets, const Body& body) {
 }
 
 // The norm itself. Forward and backward must find the same sign, so it is written once.
-struct Affine {
+struct WindowFactors {
   template <class Lanes>
-  HWY_INLINE Affine(const NormColumns& columns, std::size_t c, Lanes lanes)
+  HWY_INLINE WindowFactors(const NormColumns& columns, std::size_t c, Lanes lanes)
       : center(load(Floats(), columns.center + c, lanes)),
         scale(load(Floats(), columns.scale + c, lanes)),
         offset(load(Floats(), columns.offset + c, lanes)) {}
@@ -70,7 +70,7 @@ HWY_INLINE void LargestOfWindows(const NormWindowRows& rows, const TapOffsets& o
     constexpr bool kStream = decltype(stream)::value;
     ForWindows(rows, [&](std::size_t first, std::size_t window) HWY_ATTR {
       for_lanes(d, rows.channels, [&](std::size_t c, auto lanes) HWY_ATTR {
-        const Affine norm(columns, c, lanes);
+        const WindowFactors norm(columns, c, lanes);
         V from = ReadAhead(d, x + first + c, lanes), best = norm(from);
         VI tap = hn::Zero(dt);
         for (std::size_t t = 1; t < count; ++t) {
@@ -111,7 +111,7 @@ void GradientWindows(const NormWindowRows& rows, const float* HWY_RESTRICT x, co
     WithStream(rows.stream, [&](auto stream) HWY_ATTR {
       ForWindows(rows, [&](std::size_t first, std::size_t window) HWY_ATTR {
         for_lanes(d, rows.channels, [&](std::size_t c, auto lanes) HWY_ATTR {
-          const Affine norm(columns, c, lanes);
+          const WindowFactors norm(columns, c, lanes);
           const V slope = load(d, columns.slope + c, lanes), rest = load(d, columns.rest + c, lanes);
           V g = ReadAhead(d, dy + window + c, lanes);
           if (rows.relu) g = PositivePart(d, norm(ReadAhead(d, from.largest + window + c, lanes)), g);

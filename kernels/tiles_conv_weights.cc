@@ -27,9 +27,9 @@ std::size_t distance_of(const WeightsJob& job, std::size_t tap) {
   return job.grid.phase_of(taps) * job.phase + job.grid.distance_of(taps);
 }
 
-// The sums of a block of channels and a panel of columns, from which a round begins.
+// The sums of a block of channels and a panel of columns, from which a round begins, and for which taps.
 struct Round {
-  std::size_t panel, block, step;
+  std::size_t panel, block, step, tap, tap_end;
 };
 
 void multiply_round(const Device& device, const TileUse& use, const WeightsJob& job, const WeightsBox& box,
@@ -44,7 +44,7 @@ void multiply_round(const Device& device, const TileUse& use, const WeightsJob& 
   const std::size_t input = round.block * kBlockRows, column = group * job.c.columns + in_group;
   const BlockRows rows(std::min(kBlockRows, job.c.channels - input), job.d.out_channels);
   const Bf16* x = box.x() + (group * job.c.channels + input) * job.row + round.step * kTileDepth;
-  for (std::size_t tap = 0; tap < job.d.taps(); ++tap) {
+  for (std::size_t tap = round.tap; tap < round.tap_end; ++tap) {
     const Bf16* from = x + distance_of(job, tap);
     use({.a = {from, from + kTileRows * job.row},
          .row = job.row,
@@ -63,20 +63,30 @@ void multiply_round(const Device& device, const TileUse& use, const WeightsJob& 
   }
 }
 
-std::size_t count_parts(const WeightsJob& job) {
-  return (job.panels() + kPartBlocks - 1) / kPartBlocks * ((job.blocks() + kPartBlocks - 1) / kPartBlocks);
-}
+// How the products of a box are cut: panels and blocks, and where all threads share a box with few of both, taps.
+struct Parts {
+  explicit Parts(const WeightsJob& job)
+      : across((job.panels() + kPartBlocks - 1) / kPartBlocks),
+        down((job.blocks() + kPartBlocks - 1) / kPartBlocks),
+        taps(job.shared ? std::clamp<std::size_t>(WeightsJob::kTasks / (across * down), 1, job.d.taps()) : 1) {}
+  std::size_t count() const { return across * down * taps; }
+
+  std::size_t across, down, taps;
+};
 
 // Adds a box to some blocks of the sums, or starts these.
 void multiply(const Device& device, const WeightsJob& job, const WeightsBox& box, std::size_t part, bool add,
               float* sums) {
   const TileUse use(*device.unit->executor);
-  const std::size_t across = (job.panels() + kPartBlocks - 1) / kPartBlocks;
-  const std::size_t panel = part % across * kPartBlocks, block = part / across * kPartBlocks;
+  const Parts parts(job);
+  const std::size_t panel = part % parts.across * kPartBlocks;
+  const std::size_t block = part / parts.across % parts.down * kPartBlocks;
+  const std::size_t number = part / parts.across / parts.down, tap = job.d.taps() * number / parts.taps;
+  const std::size_t tap_end = job.d.taps() * (number + 1) / parts.taps;
   for (std::size_t step = 0; step < job.steps; step += round_steps(job))
     for (std::size_t i = panel; i < std::min(job.panels(), panel + kPartBlocks); ++i)
       for (std::size_t j = block; j < std::min(job.blocks(), block + kPartBlocks); ++j)
-        multiply_round(device, use, job, box, {.panel = i, .block = j, .step = step}, add || step != 0, sums);
+        multiply_round(device, use, job, box, {i, j, step, tap, tap_end}, add || step != 0, sums);
 }
 
 // The boxes of a chunk, one after the other; false where something is not finite.
@@ -86,7 +96,7 @@ bool run_chunk(const Device& device, const WeightsJob& job, std::size_t chunk, f
   for (std::size_t i = first; i < count * (chunk + 1) / job.chunks; ++i) {
     box.list(job, i);
     if (!box.pack(device, job, 0, 1)) return false;
-    for (std::size_t part = 0; part < count_parts(job); ++part) multiply(device, job, box, part, i != first, sums);
+    for (std::size_t part = 0; part < Parts(job).count(); ++part) multiply(device, job, box, part, i != first, sums);
   }
   return true;
 }
@@ -101,7 +111,7 @@ bool run_shared(const Device& device, const WeightsJob& job, float* sums) {
       if (!box.pack(device, job, part, WeightsJob::kTasks)) finite.store(false, std::memory_order_relaxed);
     });
     if (!finite) return false;
-    device.pool.run(count_parts(job), [&](std::size_t part) { multiply(device, job, box, part, i != 0, sums); });
+    device.pool.run(Parts(job).count(), [&](std::size_t part) { multiply(device, job, box, part, i != 0, sums); });
   }
   return true;
 }

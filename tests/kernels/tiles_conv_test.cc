@@ -142,11 +142,21 @@ TEST_CASE("tiles_conv: steps beside each image, once, also where multiply-adds a
   });
 }
 
+TEST_CASE("tiles_conv: taps shared out among threads where channels are few for the size of the weights") {
+  const ConvProblem problem(line(2, 64, 64, 60, 41, 20), true, Numbers::whole, 7);
+  for_each_tile_unit([&](const kernels::Device& device) {
+    poison(device);
+    check_passes(device, problem, 1, 0);
+    count_case(device.target);
+  });
+}
+
 TEST_CASE("tiles_conv: the same bits at any number of threads") {
   const ConvProblem problems[] = {{image(37, 8, 16, 8, 3, 1), true, Numbers::real, 1},
                                   {image(16, 64, 64, 4, 3, 1), true, Numbers::real, 2},
                                   {image(2, 32, 32, 40, 3, 1, 2), true, Numbers::real, 3},
-                                  {image(3, 140, 140, 6, 3, 1), true, Numbers::real, 4}};
+                                  {image(3, 140, 140, 6, 3, 1), true, Numbers::real, 4},
+                                  {line(2, 64, 64, 60, 41, 20), true, Numbers::real, 5}};
   const kernels::TileExecutor* fastest = tile_executors().back();
   for (const Precision precision : {Precision::highest, Precision::medium}) {
     const kernels::MatrixUnit unit = kernels::tile_unit(*fastest, precision, 0);
