@@ -19,7 +19,7 @@ constexpr std::size_t kRowsAtOnce = 8;         // which share the factors of the
 inline constexpr std::size_t kFloatRows = 64;  // whose sums stay in float
 // Of few positions, roundings of the squares are seen in their mean: moments of fewer than the first are summed in
 // double, of fewer than the second in floats over kRowsAtOnce rows. All in long sums of floats, the variance would be
-// off by up to 7 roundings, and by 4 from the first number of positions on.
+// off by up to 7 roundings, and by up to 4.6 from the first number of positions on.
 inline constexpr std::size_t kFewPositions = 64, kSomePositions = 768;
 
 using D = hn::ScalableTag<float>;

@@ -19,12 +19,10 @@ class TileGrid {
 
   TileGrid(const Correlation&, const Sizes& box);
 
-  std::size_t phases(std::size_t axis) const { return phases_[axis]; }
   std::size_t all_phases() const { return phases_[1] * phases_[2] * phases_[3]; }
   std::size_t pitch(std::size_t axis) const { return pitch_[axis]; }
-  std::size_t image() const { return pitch_[1] * pitch_[2] * pitch_[3]; }  // positions of an image
-  std::size_t outputs_end(std::size_t images) const;                       // behind the last position of an output
-  std::size_t reach() const { return reach_; }                             // from an output to the last tap
+  std::size_t outputs_end(std::size_t images) const;  // behind the last position of an output
+  std::size_t reach() const { return reach_; }        // from an output to the last tap
   // The grid of a phase, with what is read behind it: `more` positions, all zeros.
   std::size_t plane(std::size_t images, std::size_t more) const { return outputs_end(images) + reach_ + more; }
 
