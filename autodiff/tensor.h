@@ -8,7 +8,7 @@
 
 #include "autodiff/dtype.h"
 #include "autodiff/shape.h"
-#include "kernels/arena.h"
+#include "kernels/runtime/arena.h"
 
 namespace tapestry {
 

@@ -1,5 +1,5 @@
 // Normalization, forward and backward, at the shapes of small and of larger models.
-#include "kernels/norm.h"
+#include "kernels/norm_rows.h"
 
 #include <utility>
 

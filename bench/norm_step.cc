@@ -15,8 +15,8 @@
 #include "autodiff/version.h"
 #include "bench/plain_loops.h"
 #include "kernels/error.h"
-#include "kernels/norm.h"
 #include "kernels/norm_channels.h"
+#include "kernels/norm_rows.h"
 
 namespace {
 

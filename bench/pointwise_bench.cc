@@ -2,8 +2,8 @@
 #include <algorithm>
 #include <cmath>
 
-#include "autodiff/lanes/run.h"
 #include "autodiff/map.h"
+#include "autodiff/pointwise/run.h"
 #include "bench/support.h"
 
 namespace {

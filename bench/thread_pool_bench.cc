@@ -1,5 +1,5 @@
 // What it costs to hand work to the pool: a job of empty chunks, and one that ends when both of two threads have come.
-#include "kernels/thread_pool.h"
+#include "kernels/runtime/thread_pool.h"
 
 #include "bench/support.h"
 

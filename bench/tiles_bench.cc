@@ -1,7 +1,7 @@
 // What surrounds the products of tiles: floats split into terms of bf16, as rows, as their transpose and as steps of B,
 // and the sums of a block on their way out. The time is that of an element; operands lie in L1 and L2.
 #include "bench/support.h"
-#include "kernels/tiles_pack.h"
+#include "kernels/tiles/pack.h"
 
 namespace {
 

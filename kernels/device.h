@@ -1,10 +1,10 @@
 // What a kernel needs to run: where its work goes, which instructions it may use, how exact its products are.
 #pragma once
 
-#include "kernels/arena.h"
-#include "kernels/meter.h"
+#include "kernels/runtime/arena.h"
+#include "kernels/runtime/meter.h"
+#include "kernels/runtime/thread_pool.h"
 #include "kernels/target.h"
-#include "kernels/thread_pool.h"
 
 namespace tapestry {
 

@@ -3,13 +3,13 @@
 #include <algorithm>
 #include <limits>
 
-#include "kernels/reduce_tasks.h"
+#include "kernels/runtime/reduce_tasks.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/extreme.cc"
-#include "kernels/highway.h"
+#include "kernels/simd/highway.h"
 //
-#include "kernels/lanes-inl.h"
+#include "kernels/simd/lanes-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace tapestry::kernels::HWY_NAMESPACE {

@@ -3,7 +3,7 @@
 #pragma once
 
 #include "kernels/device.h"
-#include "kernels/function_ref.h"
+#include "kernels/runtime/function_ref.h"
 
 namespace tapestry::kernels {
 

@@ -5,10 +5,10 @@
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/local_response.cc"
-#include "kernels/highway.h"
+#include "kernels/simd/highway.h"
 //
-#include "kernels/lanes-inl.h"
-#include "kernels/wide-inl.h"
+#include "kernels/simd/lanes-inl.h"
+#include "kernels/simd/wide-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace tapestry::kernels::HWY_NAMESPACE {

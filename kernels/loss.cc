@@ -3,16 +3,16 @@
 #include <algorithm>
 #include <cmath>
 
-#include "kernels/or_null.h"
-#include "kernels/sum_pieces.h"
+#include "kernels/runtime/sum_pieces.h"
+#include "kernels/simd/or_null.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/loss.cc"
-#include "kernels/highway.h"
+#include "kernels/simd/highway.h"
 //
-#include "kernels/exp-inl.h"
-#include "kernels/lanes-inl.h"
-#include "kernels/sums-inl.h"
+#include "kernels/simd/exp-inl.h"
+#include "kernels/simd/lanes-inl.h"
+#include "kernels/simd/sums-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace tapestry::kernels::HWY_NAMESPACE {

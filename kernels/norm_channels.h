@@ -6,7 +6,7 @@
 
 #include "kernels/device.h"
 #include "kernels/dims.h"
-#include "kernels/norm_windows.h"
+#include "kernels/norm/windows.h"
 #include "kernels/reference/norm_windows.h"
 
 namespace tapestry::kernels {

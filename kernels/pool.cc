@@ -3,13 +3,13 @@
 #include <limits>
 
 #include "kernels/joins.h"
-#include "kernels/or_null.h"
+#include "kernels/simd/or_null.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/pool.cc"
-#include "kernels/highway.h"
+#include "kernels/simd/highway.h"
 //
-#include "kernels/taps-inl.h"
+#include "kernels/simd/taps-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace tapestry::kernels::HWY_NAMESPACE {

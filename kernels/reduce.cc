@@ -3,15 +3,15 @@
 #include <atomic>
 #include <functional>
 
-#include "kernels/reduce_tasks.h"
+#include "kernels/runtime/reduce_tasks.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/reduce.cc"
-#include "kernels/highway.h"
+#include "kernels/simd/highway.h"
 //
-#include "kernels/exp-inl.h"
-#include "kernels/lanes-inl.h"
-#include "kernels/wide-inl.h"
+#include "kernels/simd/exp-inl.h"
+#include "kernels/simd/lanes-inl.h"
+#include "kernels/simd/wide-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace tapestry::kernels::HWY_NAMESPACE {

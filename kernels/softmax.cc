@@ -6,11 +6,11 @@
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/softmax.cc"
-#include "kernels/highway.h"
+#include "kernels/simd/highway.h"
 //
-#include "kernels/exp-inl.h"
-#include "kernels/lanes-inl.h"
-#include "kernels/sums-inl.h"
+#include "kernels/simd/exp-inl.h"
+#include "kernels/simd/lanes-inl.h"
+#include "kernels/simd/sums-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace tapestry::kernels::HWY_NAMESPACE {

@@ -2,7 +2,7 @@
 
 #include <cmath>
 
-#include "kernels/sum_pieces.h"
+#include "kernels/runtime/sum_pieces.h"
 
 namespace tapestry::kernels {
 namespace {

@@ -6,11 +6,11 @@
 
 #include "kernels/error.h"
 #include "layers/activation.h"
+#include "layers/batch_norm.h"
 #include "layers/conv.h"
+#include "layers/group_norm.h"
+#include "layers/layer_norm.h"
 #include "layers/linear.h"
-#include "layers/norm.h"
-#include "layers/norm_batch.h"
-#include "layers/norm_group.h"
 #include "layers/pool.h"
 #include "layers/reshape.h"
 

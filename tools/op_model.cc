@@ -7,12 +7,12 @@
 
 #include "kernels/error.h"
 #include "layers/activation.h"
+#include "layers/batch_norm.h"
 #include "layers/conv.h"
+#include "layers/group_norm.h"
+#include "layers/instance_norm.h"
+#include "layers/layer_norm.h"
 #include "layers/linear.h"
-#include "layers/norm.h"
-#include "layers/norm_batch.h"
-#include "layers/norm_group.h"
-#include "layers/norm_instance.h"
 #include "layers/pool.h"
 #include "layers/softmax.h"
 

@@ -4,7 +4,7 @@
 
 #include <cmath>
 
-#include "autodiff/lanes/run.h"
+#include "autodiff/pointwise/run.h"
 
 namespace tapestry {
 namespace {

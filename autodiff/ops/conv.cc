@@ -2,9 +2,9 @@
 
 #include <fmt/format.h>
 
-#include "autodiff/lanes/run.h"
 #include "autodiff/ops/broadcast.h"
 #include "autodiff/ops/conv_norm.h"
+#include "autodiff/pointwise/run.h"
 #include "kernels/conv.h"
 
 namespace tapestry {

@@ -6,8 +6,8 @@
 #include "autodiff/ops/norm_groups.h"
 #include "autodiff/ops/norm_inputs.h"
 #include "kernels/conv.h"
-#include "kernels/norm.h"
 #include "kernels/norm_channels.h"
+#include "kernels/norm_rows.h"
 
 namespace tapestry::detail {
 namespace {

@@ -6,7 +6,7 @@
 #include "autodiff/ops/norm_inputs.h"
 #include "autodiff/ops/reshape.h"
 #include "autodiff/ops/shape.h"
-#include "kernels/norm_steps.h"
+#include "kernels/norm_general.h"
 
 namespace tapestry::detail {
 namespace {

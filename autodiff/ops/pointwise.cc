@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-#include "autodiff/lanes/run.h"
+#include "autodiff/pointwise/run.h"
 
 namespace tapestry {
 

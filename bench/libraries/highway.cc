@@ -5,11 +5,11 @@
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "bench/libraries/highway.cc"
-#include "kernels/highway.h"
+#include "kernels/simd/highway.h"
 //
 #include <hwy/contrib/math/math-inl.h>
 
-#include "kernels/lanes-inl.h"
+#include "kernels/simd/lanes-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace tapestry::kernels::HWY_NAMESPACE {

@@ -2,8 +2,8 @@
 #include <memory>
 
 #include "autodiff/context.h"
-#include "autodiff/lanes/run.h"
 #include "autodiff/map.h"
+#include "autodiff/pointwise/run.h"
 #include "bench/libraries/variants.h"
 #include "kernels/matmul.h"
 #include "kernels/reduce.h"

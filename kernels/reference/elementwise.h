@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <span>
 
-#include "kernels/broadcast_walk.h"
+#include "kernels/reference/broadcast_walk.h"
 
 namespace tapestry::kernels {
 

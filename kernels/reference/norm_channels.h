@@ -5,7 +5,7 @@
 #include <span>
 
 #include "kernels/dims.h"
-#include "kernels/reference/norm.h"
+#include "kernels/reference/norm_rows.h"
 
 namespace tapestry::kernels::reference {
 

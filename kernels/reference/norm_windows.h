@@ -1,6 +1,6 @@
 #pragma once
 
-#include "kernels/norm_windows.h"
+#include "kernels/norm/windows.h"
 #include "kernels/reference/norm_channels.h"
 #include "kernels/reference/pool.h"
 

@@ -1,7 +1,7 @@
 #include <cmath>
 #include <deque>
 
-#include "autodiff/lanes/run.h"
+#include "autodiff/pointwise/run.h"
 #include "tests/catch.h"
 #include "tests/support/targets.h"
 

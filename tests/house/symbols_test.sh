@@ -1,10 +1,10 @@
 #!/bin/sh
 # Files that are compiled for newer CPUs lend nothing to others: each symbol that they define for the linker carries the
-# name of their instruction set. symbols_test.sh liblanes_ARCH.a...
+# name of their instruction set. symbols_test.sh libpointwise_ARCH.a...
 status=0
 for library in "$@"; do
   arch=$(basename "$library" .a)
-  arch=${arch#liblanes_}
+  arch=${arch#libpointwise_}
   symbols=$(nm --defined-only --extern-only "$library" | awk 'NF == 3 { print $3 }' | grep -v '^DW\.ref\.')
   if [ -z "$symbols" ]; then
     echo "$library defines nothing: is it a thin archive without its objects?"

@@ -1,4 +1,4 @@
-#include "kernels/arena.h"
+#include "kernels/runtime/arena.h"
 
 #include <sys/mman.h>
 #include <sys/resource.h>

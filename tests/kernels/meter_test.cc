@@ -1,4 +1,4 @@
-#include "kernels/meter.h"
+#include "kernels/runtime/meter.h"
 
 #include <chrono>
 #include <limits>

@@ -2,9 +2,9 @@
 #include <algorithm>
 #include <cmath>
 
-#include "kernels/norm.h"
 #include "kernels/norm_channels.h"
-#include "kernels/norm_steps.h"
+#include "kernels/norm_general.h"
+#include "kernels/norm_rows.h"
 #include "kernels/random.h"
 #include "tests/catch.h"
 #include "tests/support/targets.h"

@@ -1,5 +1,5 @@
 // Norms that pool what they give, against plain loops in double over the same norms, pooled afterwards.
-#include "kernels/norm_windows.h"
+#include "kernels/norm/windows.h"
 
 #include <algorithm>
 #include <cmath>

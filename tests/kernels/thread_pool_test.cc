@@ -1,4 +1,4 @@
-#include "kernels/thread_pool.h"
+#include "kernels/runtime/thread_pool.h"
 
 #include <array>
 #include <atomic>

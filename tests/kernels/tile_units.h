@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "kernels/matrix_unit.h"
-#include "kernels/tiles.h"
+#include "kernels/tiles/tiles.h"
 #include "tests/support/targets.h"
 
 namespace tapestry::test {

@@ -1,10 +1,10 @@
-#include "kernels/tiles.h"
+#include "kernels/tiles/tiles.h"
 
 #include <bit>
 #include <cmath>
 #include <limits>
 
-#include "kernels/tiles_pack.h"
+#include "kernels/tiles/pack.h"
 #include "tests/catch.h"
 #include "tests/kernels/tile_units.h"
 

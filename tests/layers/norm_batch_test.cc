@@ -1,4 +1,4 @@
-#include "layers/norm_batch.h"
+#include "layers/batch_norm.h"
 
 #include <cmath>
 

@@ -3,10 +3,10 @@
 
 #include "autodiff/tape.h"
 #include "kernels/error.h"
-#include "layers/norm.h"
-#include "layers/norm_batch.h"
-#include "layers/norm_group.h"
-#include "layers/norm_instance.h"
+#include "layers/batch_norm.h"
+#include "layers/group_norm.h"
+#include "layers/instance_norm.h"
+#include "layers/layer_norm.h"
 #include "layers/sequential.h"
 #include "tests/layers/norm_layers.h"
 

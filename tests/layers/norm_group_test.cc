@@ -1,4 +1,4 @@
-#include "layers/norm_group.h"
+#include "layers/group_norm.h"
 
 #include <cmath>
 

@@ -1,7 +1,7 @@
-#include "layers/norm_instance.h"
+#include "layers/instance_norm.h"
 
 #include "kernels/error.h"
-#include "layers/norm_group.h"
+#include "layers/group_norm.h"
 #include "layers/sequential.h"
 #include "tests/layers/norm_layers.h"
 

@@ -1,14 +1,14 @@
-#include "layers/norm.h"
+#include "layers/layer_norm.h"
 
 #include <cmath>
 
 #include "autodiff/gradcheck.h"
 #include "kernels/error.h"
 #include "layers/activation.h"
+#include "layers/batch_norm.h"
+#include "layers/group_norm.h"
+#include "layers/instance_norm.h"
 #include "layers/linear.h"
-#include "layers/norm_batch.h"
-#include "layers/norm_group.h"
-#include "layers/norm_instance.h"
 #include "layers/reshape.h"
 #include "layers/residual.h"
 #include "layers/sequential.h"

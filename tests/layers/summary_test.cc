@@ -1,8 +1,8 @@
 #include "layers/summary.h"
 
 #include "kernels/error.h"
+#include "layers/layer_norm.h"
 #include "layers/linear.h"
-#include "layers/norm.h"
 #include "layers/reshape.h"
 #include "layers/residual.h"
 #include "layers/sequential.h"

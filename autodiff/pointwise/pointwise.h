@@ -1,0 +1,67 @@
+// The door to the pointwise kernels: raw pointers, one set of functions for each instruction set. What stands behind it
+// is compiled several times (autodiff/pointwise/meson.build), so this header holds no code.
+#pragma once
+
+#include <cstddef>
+
+namespace tapestry::pointwise {
+
+enum class Op : unsigned char {
+  relu,
+  leaky_relu,  // a: slope
+  elu,         // a: alpha, b: scale
+  gelu,
+  gelu_tanh,
+  silu,
+  mish,
+  softplus,  // a: beta, b: threshold
+  sigmoid,
+  tanh,
+  hardswish,
+  hardsigmoid,
+  exp,
+  log,
+  log1p,
+  expm1,
+  sqrt,
+  rsqrt,
+  abs,
+  square,
+  reciprocal,
+  sin,
+  cos,
+  erf,
+  clamp,  // a: min, b: max
+};
+
+struct Params {
+  double a = 0, b = 0;
+};
+
+struct Kernels {
+  // y = op(x).
+  void (*forward)(Op op, const Params& params, const float* x, float* y, std::size_t size);
+  // dx from dy and what the op saves: x, or y where saves_output(op).
+  void (*backward)(Op op, const Params& params, const float* saved, const float* dy, float* dx, std::size_t size);
+  // One weight for each element: y = x > 0 ? x : w x; dx = x > 0 ? dy : w dy; dw = x > 0 ? 0 : x dy.
+  void (*prelu)(const float* x, const float* w, float* y, std::size_t size);
+  void (*prelu_dx)(const float* x, const float* w, const float* dy, float* dx, std::size_t size);
+  void (*prelu_dw)(const float* x, const float* dy, float* dw, std::size_t size);
+};
+
+namespace scalar {
+extern const Kernels kKernels;
+}
+namespace baseline {
+extern const Kernels kKernels;
+}
+#if defined(__x86_64__) || defined(__i386__)
+namespace avx2 {
+extern const Kernels kKernels;
+}
+namespace avx512 {
+extern const Kernels kKernels;
+}
+#endif
+
+}  // namespace tapestry::pointwise

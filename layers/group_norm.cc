@@ -1,0 +1,113 @@
+#include "layers/group_norm.h"
+
+#include <fmt/format.h>
+
+#include "autodiff/ops/norm_groups.h"
+#include "autodiff/ops/norm_inputs.h"
+#include "kernels/error.h"
+
+namespace tapestry {
+
+GroupNorm::GroupNorm(std::int64_t num_groups, Location where) : GroupNorm(Options{.where = where}) {
+  if (num_groups < 1)
+    fail<ArgumentError>(where, "GroupNorm", fmt::format("num_groups must be positive; it is {}", num_groups));
+  options.num_groups = num_groups;
+}
+
+std::int64_t GroupNorm::groups_of(std::int64_t channels) const {
+  if (neupy_ && channels % options.num_groups != 0)
+    fail<ShapeError>(options.where, "GroupNorm",
+                     fmt::format("Cannot divide {} input channels into {} groups", channels, options.num_groups));
+  return detail::groups_of("GroupNorm", options.num_groups, options.group_size, channels, {}, options.where);
+}
+
+Axes GroupNorm::reduction_axes(int rank) const {
+  if (options.axis.count() == 0) return options.reduction_axes;
+  if (options.reduction_axes.count() > 0)
+    fail<ArgumentError>(options.where, "GroupNorm", "give either axis or reduction_axes");
+  if (options.feature_axes.count() != 1 || (options.feature_axes[0] != -1 && options.feature_axes[0] != rank - 1))
+    fail<ArgumentError>(options.where, "GroupNorm", "axis needs channels that lie last; say .reduction_axes");
+  // brainpy counts in the view [N, d1..dk, groups, group_size], whose last axis is normalized anyway.
+  Axes reduced;
+  for (const int axis : detail::canonical("GroupNorm", "axis", options.axis, rank + 1, options.where)) {
+    if (axis == 0 || axis == rank - 1)
+      fail<ShapeError>(options.where, "GroupNorm",
+                       fmt::format("axis is {}, whose {} is that of the {}; it takes the positions from 1 to {}",
+                                   detail::to_string(options.axis), axis, axis == 0 ? "batch" : "groups", rank - 2));
+    if (axis < rank) reduced.add(axis);
+  }
+  reduced.add(rank - 1);
+  return reduced;
+}
+
+// Of weight and bias.
+Shape GroupNorm::affine_shape(const Shape& channels, std::int64_t groups, const Flow& in) const {
+  if (options.affine == AffineShape::per_channel) return channels;
+  if (!in.shape)
+    fail<ShapeError>(options.where, "GroupNorm",
+                     "weight and bias per position need the shape of the input: start the model with Input{...}");
+  const int rank = in.shape->rank() + 1;
+  const Axes features = detail::canonical("GroupNorm", "feature_axes", options.feature_axes, rank, options.where);
+  Axes reduced = detail::canonical("GroupNorm", "reduction_axes", reduction_axes(rank), rank, options.where);
+  if (reduced.count() == 0) reduced = detail::other_axes(rank, 0);
+  if (detail::contains(reduced, 0))
+    fail<ShapeError>(options.where, "GroupNorm",
+                     fmt::format("weight and bias per position cannot lie along the batch; reduction_axes is {}",
+                                 detail::to_string(options.reduction_axes)));
+  return detail::sizes_per_position(in.shape->prepend(1), features, reduced, groups);
+}
+
+void GroupNorm::check_images(int rank) const {
+  if (neupy_ && rank != 4)
+    fail<ShapeError>(options.where, "GroupNorm",
+                     fmt::format("Group normalization layer expects 4 dimensional input, got {} instead", rank));
+}
+
+Flow GroupNorm::build(Builder& b, const Flow& in) {
+  detail::check_numbers("GroupNorm", options.epsilon, options.dtype, options.where);
+  if (in.shape) check_images(in.shape->rank() + 1);
+  const Shape channels = detail::channel_sizes("GroupNorm", "num_channels", options.num_channels, options.feature_axes,
+                                               b, in, options.where);
+  const std::int64_t groups = groups_of(channels.size());
+  if (in.shape)
+    detail::canonical("GroupNorm", "reduction_axes", reduction_axes(in.shape->rank() + 1), in.shape->rank() + 1,
+                      options.where);
+  detail::build_affine(*this, b, in, affine_shape(channels, groups, in));
+  return in;
+}
+
+bool GroupNorm::drops_bias(Mode) const {
+  const bool alone = options.group_size == 1 || (weight.built() && weight.shape() == Shape{options.num_groups});
+  return alone && detail::own_channels(options) && options.affine == AffineShape::per_channel &&
+         options.axis.count() == 0 && options.reduction_axes.count() == 0;
+}
+
+std::optional<ImageNorm> GroupNorm::image_norm(const Var& x) const {
+  const bool whole = options.axis.count() == 0 && options.reduction_axes.count() == 0;
+  if (neupy_ || !whole || options.affine != AffineShape::per_channel || !detail::by_image(*this, x)) return {};
+  return ImageNorm{.num_groups = options.num_groups,
+                   .group_size = options.group_size,
+                   .epsilon = options.epsilon,
+                   .weight = detail::affine_on(weight, has_weight(), x, "GroupNorm", options.where),
+                   .bias = detail::affine_on(bias, has_bias(), x, "GroupNorm", options.where)};
+}
+
+Cost GroupNorm::cost(const Shape&, const Shape& out) const { return detail::norm_cost(*this, out, 6); }
+
+Var GroupNorm::operator()(const Var& x, const Tensor& mask, const Tail& tail) const {
+  check_images(x.shape().rank());
+  detail::check_channels("GroupNorm", "num_channels", options.num_channels, options.feature_axes, x.shape(),
+                         options.where);
+  auto o = detail::common<GroupNormOptions>(options, mask, tail);
+  o.num_groups = options.num_groups;
+  o.group_size = options.group_size;
+  o.reduction_axes = reduction_axes(x.shape().rank());
+  o.feature_axes = options.feature_axes;
+  o.affine = options.affine;
+  o.input_bias = tail.input_bias;
+  o.pool = tail.pool;
+  return group_norm(x, detail::affine_on(weight, has_weight(), x, "GroupNorm", options.where),
+                    detail::affine_on(bias, has_bias(), x, "GroupNorm", options.where), o);
+}
+
+}  // namespace tapestry

@@ -1,0 +1,39 @@
+#include "layers/instance_norm.h"
+
+#include <fmt/format.h>
+
+#include "kernels/error.h"
+
+namespace tapestry {
+
+Flow InstanceNorm::build(Builder& b, const Flow& in) {
+  detail::check_numbers(name_, options.epsilon, options.dtype, options.where);
+  if (in.shape && rank_ > 0) detail::check_rank(name_, in.shape->rank() + 1, rank_, rank_, *in.shape, options.where);
+  const Shape features =
+      detail::channel_sizes(name_, "num_features", options.num_features, options.feature_axes, b, in, options.where);
+  detail::build_affine(*this, b, in, features);
+  return in;
+}
+
+Cost InstanceNorm::cost(const Shape&, const Shape& out) const { return detail::norm_cost(*this, out, 6); }
+
+std::optional<ImageNorm> InstanceNorm::image_norm(const Var& x) const {
+  if ((rank_ > 0 && rank_ != x.shape().rank()) || !detail::by_image(*this, x)) return {};
+  return ImageNorm{.kind = ImageNorm::Kind::instance,
+                   .epsilon = options.epsilon,
+                   .weight = detail::affine_on(weight, has_weight(), x, name_, options.where),
+                   .bias = detail::affine_on(bias, has_bias(), x, name_, options.where)};
+}
+
+Var InstanceNorm::operator()(const Var& x, const Tensor& mask, const Tail& tail) const {
+  if (rank_ > 0) detail::check_rank(name_, x.shape().rank(), rank_, rank_, x.shape(), options.where);
+  detail::check_channels(name_, "num_features", options.num_features, options.feature_axes, x.shape(), options.where);
+  auto o = detail::common<InstanceNormOptions>(options, mask, tail);
+  o.feature_axes = options.feature_axes;
+  o.input_bias = tail.input_bias;
+  o.pool = tail.pool;
+  return instance_norm(x, detail::affine_on(weight, has_weight(), x, name_, options.where),
+                       detail::affine_on(bias, has_bias(), x, name_, options.where), o);
+}
+
+}  // namespace tapestry
