@@ -4,34 +4,25 @@
 #include <span>
 
 #include "kernels/device.h"
-#include "kernels/image_steps.h"
 #include "kernels/reference.h"
 
 namespace tapestry::kernels {
 
 // y[n, p, o] = bias[o] + sum over taps t and channels c of x[n, p stride - pad + t dilation, c] weight[t, c, o]; an
-// empty bias adds nothing. Group g of the outputs reads group g of the channels. Where that pays, an image is computed
-// as a whole by the thread that takes the steps beside it.
+// empty bias adds nothing. Group g of the outputs reads group g of the channels.
 void conv_forward(const Device&, const ConvDims&, std::span<const float> x, std::span<const float> weight,
-                  std::span<const float> bias, std::span<float> y, const ImageSteps& steps = {});
-inline void conv_forward(const Device& device, const ConvDims& dims, std::span<const double> x,
-                         std::span<const double> weight, std::span<const double> bias, std::span<double> y,
-                         const ImageSteps& steps = {}) {
-  steps.around(device, dims.batch, [&] { reference::conv_forward(dims, x, weight, bias, y); });
+                  std::span<const float> bias, std::span<float> y);
+inline void conv_forward(const Device&, const ConvDims& dims, std::span<const double> x, std::span<const double> weight,
+                         std::span<const double> bias, std::span<double> y) {
+  reference::conv_forward(dims, x, weight, bias, y);
 }
 
-// Whether steps beside each image find it in the cache: a function of the shape, and false where a unit of tiles, which
-// takes a batch as a whole, may compute it.
-bool conv_forward_by_image_pays(const Device&, const ConvDims&);
-bool conv_backward_data_by_image_pays(const Device&, const ConvDims&);
-
 // dx[n, q, c] = the sum over the p, t and o with p stride - pad + t dilation = q of dy[n, p, o] weight[t, c, o].
-// Images and steps as above.
 void conv_backward_data(const Device&, const ConvDims&, std::span<const float> weight, std::span<const float> dy,
-                        std::span<float> dx, const ImageSteps& steps = {});
-inline void conv_backward_data(const Device& device, const ConvDims& dims, std::span<const double> weight,
-                               std::span<const double> dy, std::span<double> dx, const ImageSteps& steps = {}) {
-  steps.around(device, dims.batch, [&] { reference::conv_backward_data(dims, weight, dy, dx); });
+                        std::span<float> dx);
+inline void conv_backward_data(const Device&, const ConvDims& dims, std::span<const double> weight,
+                               std::span<const double> dy, std::span<double> dx) {
+  reference::conv_backward_data(dims, weight, dy, dx);
 }
 
 // dweight[t, c, o] += the sum over n and p of x[n, p stride - pad + t dilation, c] dy[n, p, o], and dbias[o] += the sum

@@ -7,7 +7,6 @@
 
 #include "kernels/device.h"
 #include "kernels/dims.h"
-#include "kernels/image_steps.h"
 
 namespace tapestry::kernels {
 
@@ -16,10 +15,9 @@ struct TileExecutor;
 struct MatrixUnit {
   const char* name;
   void (*matmul)(const Device&, const MatmulDims&, const float* a, const float* b, const float* bias, float* c);
-  void (*conv_forward)(const Device&, const ConvDims&, const float* x, const float* weight, const float* bias, float* y,
-                       const ImageSteps&);
-  void (*conv_backward_data)(const Device&, const ConvDims&, const float* weight, const float* dy, float* dx,
-                             const ImageSteps&);
+  void (*conv_forward)(const Device&, const ConvDims&, const float* x, const float* weight, const float* bias,
+                       float* y);
+  void (*conv_backward_data)(const Device&, const ConvDims&, const float* weight, const float* dy, float* dx);
   void (*conv_backward_weights)(const Device&, const ConvDims&, const float* x, const float* dy, float* dweight,
                                 float* dbias);
   // Of units of tiles: what computes them, the bf16 terms of a float, and the multiply-adds below which a product is
@@ -37,10 +35,8 @@ MatrixUnit tile_unit(const TileExecutor& executor, Precision precision, std::siz
 // Highway's kernels, by fused multiply-adds.
 namespace fma {
 void matmul(const Device&, const MatmulDims&, const float* a, const float* b, const float* bias, float* c);
-void conv_forward(const Device&, const ConvDims&, const float* x, const float* weight, const float* bias, float* y,
-                  const ImageSteps&);
-void conv_backward_data(const Device&, const ConvDims&, const float* weight, const float* dy, float* dx,
-                        const ImageSteps&);
+void conv_forward(const Device&, const ConvDims&, const float* x, const float* weight, const float* bias, float* y);
+void conv_backward_data(const Device&, const ConvDims&, const float* weight, const float* dy, float* dx);
 void conv_backward_weights(const Device&, const ConvDims&, const float* x, const float* dy, float* dweight,
                            float* dbias);
 }  // namespace fma
@@ -51,10 +47,8 @@ void tell_tiles(const Device&, std::string_view form, std::size_t tiles, std::si
 // Tiles of bf16, of which a float is a sum; what they do not serve goes on to `fma`, so does what is not finite.
 namespace tiles {
 void matmul(const Device&, const MatmulDims&, const float* a, const float* b, const float* bias, float* c);
-void conv_forward(const Device&, const ConvDims&, const float* x, const float* weight, const float* bias, float* y,
-                  const ImageSteps&);
-void conv_backward_data(const Device&, const ConvDims&, const float* weight, const float* dy, float* dx,
-                        const ImageSteps&);
+void conv_forward(const Device&, const ConvDims&, const float* x, const float* weight, const float* bias, float* y);
+void conv_backward_data(const Device&, const ConvDims&, const float* weight, const float* dy, float* dx);
 void conv_backward_weights(const Device&, const ConvDims&, const float* x, const float* dy, float* dweight,
                            float* dbias);
 }  // namespace tiles

@@ -22,8 +22,6 @@ class LayerValue {
   virtual bool takes_pool() const = 0;
   virtual bool leaves_bias() const = 0;
   virtual bool drops_bias(Mode mode) const = 0;
-  virtual bool takes_norm() const = 0;
-  virtual std::optional<ImageNorm> image_norm(const Var& x) const = 0;
   virtual Activation activation() const = 0;
   virtual PoolWindows windows() const = 0;
   virtual Flow build(Builder& builder, const Flow& in) = 0;
@@ -59,8 +57,6 @@ class AnyLayer {
   bool takes_pool() const { return held().takes_pool(); }
   bool leaves_bias() const { return held().leaves_bias(); }
   bool drops_bias(Mode mode) const { return held().drops_bias(mode); }
-  bool takes_norm() const { return held().takes_norm(); }
-  std::optional<ImageNorm> image_norm(const Var& x) const { return held().image_norm(x); }
   Activation activation() const { return held().activation(); }
   PoolWindows windows() const { return held().windows(); }
   Flow build(Builder& builder, const Flow& in) const { return held().build(builder, in); }
@@ -95,8 +91,6 @@ class AnyLayer {
     bool takes_pool() const override { return tapestry::takes_pool(layer_); }
     bool leaves_bias() const override { return tapestry::leaves_bias(layer_); }
     bool drops_bias(Mode mode) const override { return tapestry::drops_bias(layer_, mode); }
-    bool takes_norm() const override { return tapestry::takes_norm(layer_); }
-    std::optional<ImageNorm> image_norm(const Var& x) const override { return image_norm_of(layer_, x); }
     Activation activation() const override { return activation_of(layer_); }
     PoolWindows windows() const override { return windows_of(layer_); }
     Flow build(Builder& builder, const Flow& in) override { return builder(layer_, in); }

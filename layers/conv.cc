@@ -59,19 +59,13 @@ Flow slide(const char* layer, Window window, const Flow& in, std::int64_t out, c
   }
 }
 
-// What of the tail the op computes: the norm and the residual behind it in x's type, the activation where nothing comes
-// between them.
+// What of the tail the op computes: the activation where nothing comes before it.
 struct Fused {
-  Fused(Activation own, const Tail& after, DType type = DType::float32) : activation(own), tail(after) {
-    if (tail.norm != nullptr) {
-      norm = *tail.norm;
-      if (tail.residual.value() && tail.residual.dtype() == type) std::swap(norm.residual, tail.residual);
-    }
+  Fused(Activation own, const Tail& after) : activation(own), tail(after) {
     if (own == Activation::none && !tail.residual.value()) std::swap(activation, tail.activation);
   }
   Activation activation;
   Tail tail;
-  ImageNorm norm;
 };
 
 template <int Axes>
@@ -121,7 +115,7 @@ Var Conv<Axes>::weight_on(const Var& x) const {
 template <int Axes>
 Var Conv<Axes>::with_weight(const Var& x, const Var& weight, const Tail& tail) const {
   if (options.bias) require_built(bias, kConv[Axes], options.where);
-  const Fused fused(options.activation, tail, x.dtype());
+  const Fused fused(options.activation, tail);
   const auto call = [&](auto op) {
     return op(x, weight, added_bias(*this, x, tail),
               {.stride = options.stride,
@@ -129,7 +123,6 @@ Var Conv<Axes>::with_weight(const Var& x, const Var& weight, const Tail& tail) c
                .dilation = options.dilation,
                .groups = options.groups,
                .activation = fused.activation,
-               .norm = tail.norm == nullptr ? nullptr : &fused.norm,
                .where = options.where});
   };
   if constexpr (Axes == 1) return finish(call(conv1d), fused.tail);

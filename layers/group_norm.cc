@@ -82,16 +82,6 @@ bool GroupNorm::drops_bias(Mode) const {
          options.axis.count() == 0 && options.reduction_axes.count() == 0;
 }
 
-std::optional<ImageNorm> GroupNorm::image_norm(const Var& x) const {
-  const bool whole = options.axis.count() == 0 && options.reduction_axes.count() == 0;
-  if (neupy_ || !whole || options.affine != AffineShape::per_channel || !detail::by_image(*this, x)) return {};
-  return ImageNorm{.num_groups = options.num_groups,
-                   .group_size = options.group_size,
-                   .epsilon = options.epsilon,
-                   .weight = detail::affine_on(weight, has_weight(), x, "GroupNorm", options.where),
-                   .bias = detail::affine_on(bias, has_bias(), x, "GroupNorm", options.where)};
-}
-
 Cost GroupNorm::cost(const Shape&, const Shape& out) const { return detail::norm_cost(*this, out, 6); }
 
 Var GroupNorm::operator()(const Var& x, const Tensor& mask, const Tail& tail) const {

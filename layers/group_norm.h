@@ -54,7 +54,6 @@ class GroupNorm {
   bool takes_residual() const { return detail::takes_tail(options); }
   bool takes_pool() const { return true; }
   bool drops_bias(Mode) const;  // where each group has one channel
-  std::optional<ImageNorm> image_norm(const Var& x) const;
 
  private:
   std::int64_t groups_of(std::int64_t channels) const;

@@ -17,14 +17,6 @@ Flow InstanceNorm::build(Builder& b, const Flow& in) {
 
 Cost InstanceNorm::cost(const Shape&, const Shape& out) const { return detail::norm_cost(*this, out, 6); }
 
-std::optional<ImageNorm> InstanceNorm::image_norm(const Var& x) const {
-  if ((rank_ > 0 && rank_ != x.shape().rank()) || !detail::by_image(*this, x)) return {};
-  return ImageNorm{.kind = ImageNorm::Kind::instance,
-                   .epsilon = options.epsilon,
-                   .weight = detail::affine_on(weight, has_weight(), x, name_, options.where),
-                   .bias = detail::affine_on(bias, has_bias(), x, name_, options.where)};
-}
-
 Var InstanceNorm::operator()(const Var& x, const Tensor& mask, const Tail& tail) const {
   if (rank_ > 0) detail::check_rank(name_, x.shape().rank(), rank_, rank_, x.shape(), options.where);
   detail::check_channels(name_, "num_features", options.num_features, options.feature_axes, x.shape(), options.where);

@@ -2,12 +2,10 @@
 #pragma once
 
 #include <concepts>
-#include <optional>
 #include <source_location>
 #include <string_view>
 
 #include "autodiff/ops/activation.h"
-#include "autodiff/ops/conv.h"
 #include "autodiff/ops/pool.h"
 #include "autodiff/var.h"
 
@@ -18,11 +16,10 @@ enum class Mode { train, eval };
 // What stands around a layer and may be computed with it, in one pass: y = pool(activation(residual + layer(x))).
 struct Tail {
   Activation activation = Activation::none;
-  Var residual = {};                // of the shape of layer(x); nothing: none is added
-  PoolWindows pool = {};            // none: nothing is pooled
-  Var* left_bias = nullptr;         // where the layer puts its bias instead of adding it; only for what leaves_bias()
-  Var input_bias = {};              // what the layer before left like this; only for what drops_bias()
-  const ImageNorm* norm = nullptr;  // comes between the layer and the residual; only for what takes_norm()
+  Var residual = {};         // of the shape of layer(x); nothing: none is added
+  PoolWindows pool = {};     // none: nothing is pooled
+  Var* left_bias = nullptr;  // where the layer puts its bias instead of adding it; only for what leaves_bias()
+  Var input_bias = {};       // what the layer before left like this; only for what drops_bias()
 };
 
 namespace detail {
@@ -104,24 +101,6 @@ bool drops_bias(const L& layer, Mode mode) {
     return false;
 }
 
-// Whether the layer computes a tail's norm image by image with itself: only what says so does.
-template <Layer L>
-bool takes_norm(const L& layer) {
-  if constexpr (requires { layer.takes_norm(); })
-    return layer.takes_norm();
-  else
-    return false;
-}
-
-// The norm that a layer is beside x, where the layer before it, which x goes into, may compute it image by image.
-template <Layer L>
-std::optional<ImageNorm> image_norm_of(const L& layer, const Var& x) {
-  if constexpr (requires { layer.image_norm(x); })
-    return layer.image_norm(x);
-  else
-    return {};
-}
-
 // pool(activation(residual + y)), as ops of their own.
 Var finish(const Var& y, const Tail& tail);
 
@@ -131,8 +110,6 @@ Var apply(L& layer, const Var& x, Mode mode, const Tail& tail) {
   const bool taken = (tail.activation == Activation::none || takes_activation(layer)) &&
                      (!tail.residual.value() || takes_residual(layer)) && (tail.pool.axes == 0 || takes_pool(layer));
   const Tail biases{.left_bias = tail.left_bias, .input_bias = tail.input_bias};
-  if constexpr (requires { layer.takes_norm(); })
-    if (tail.norm != nullptr) return layer(x, tail);
   if constexpr (detail::CallableWithModeAndTail<L>)
     return taken ? layer(x, mode, tail) : finish(layer(x, mode, biases), tail);
   else if constexpr (detail::CallableWithTail<L>)

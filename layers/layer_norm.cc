@@ -73,15 +73,6 @@ Var LayerNorm::operator()(const Var& x, const Tensor& mask, const Tail& tail) co
                     row_options<LayerNormOptions>(options, mask, tail));
 }
 
-std::optional<ImageNorm> LayerNorm::image_norm(const Var& x) const {
-  const bool last = trailing(options) == 1 && options.reduction_axes.count() == 0 && options.feature_axes.count() == 0;
-  if (!last || !detail::by_image(*this, x)) return {};
-  return ImageNorm{.kind = ImageNorm::Kind::layer,
-                   .epsilon = options.epsilon,
-                   .weight = detail::affine_on(weight, has_weight(), x, "LayerNorm", options.where),
-                   .bias = detail::affine_on(bias, has_bias(), x, "LayerNorm", options.where)};
-}
-
 Flow RMSNorm::build(Builder& b, const Flow& in) { return build_rows("RMSNorm", *this, b, in); }
 
 Cost RMSNorm::cost(const Shape&, const Shape& out) const { return detail::norm_cost(*this, out, 3); }

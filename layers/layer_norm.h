@@ -50,7 +50,6 @@ class LayerNorm {
   Var operator()(const Var& x, const Tensor& mask, const Tail& tail = {}) const;
   bool takes_activation() const { return detail::takes_tail(options); }
   bool takes_residual() const { return detail::takes_tail(options); }
-  std::optional<ImageNorm> image_norm(const Var& x) const;
 };
 
 // y = x / sqrt(mean of x^2 + epsilon) * weight (Zhang and Sennrich 2019), otherwise as LayerNorm. epsilon is 1e-6 as in

@@ -49,16 +49,6 @@ bool own_channels(const Options& o) {
   const bool last = o.feature_axes.count() == 0 || (o.feature_axes.count() == 1 && o.feature_axes[0] == -1);
   return last && given(o.replicas) == nullptr;
 }
-// Whether the norm is computed image by image, when its options say nothing else: in the type of x, without a mask.
-template <class L>
-bool by_image(const L& layer, const Var& x) {
-  const auto& o = layer.options;
-  const auto fits = [&](const Parameter& p, bool given) {
-    return !given || (p.built() && p.value().dtype() == x.dtype());
-  };
-  return takes_tail(o) && own_channels(o) && !o.dtype && o.use_fast_variance &&
-         fits(layer.weight, layer.has_weight()) && fits(layer.bias, layer.has_bias());
-}
 // What the ops' options have in common, for this call of the layer.
 template <class To, class From>
 To common(const From& o, const Tensor& mask, const Tail& tail) {

@@ -72,8 +72,7 @@ Var Sequential::operator()(const Var& x, Mode mode, const Tail& tail) const {
     const AnyLayer& layer = layers_[i++];
     Tail own;
     own.input_bias = std::exchange(bias, Var{});
-    std::optional<ImageNorm> norm;
-    if (x.options().fuse) i = take_followers(i, y, mode, own, norm, bias);
+    if (x.options().fuse) i = take_followers(i, mode, own, bias);
     const bool takes_tail = i == layers_.size() && own.activation == Activation::none && own.pool.axes == 0;
     if (takes_tail) {
       own.activation = tail.activation;
@@ -86,27 +85,14 @@ Var Sequential::operator()(const Var& x, Mode mode, const Tail& tail) const {
   return finish(y, tail);
 }
 
-std::size_t Sequential::take_followers(std::size_t i, const Var& x, Mode mode, Tail& own,
-                                       std::optional<ImageNorm>& norm, Var& bias) const {
+std::size_t Sequential::take_followers(std::size_t i, Mode mode, Tail& own, Var& bias) const {
   const AnyLayer& layer = layers_[i - 1];
-  if (i < layers_.size() && layer.leaves_bias() && layers_[i].drops_bias(mode)) {
-    own.left_bias = &bias;
-  } else if (i < layers_.size() && layer.takes_norm() && !pools(i)) {
-    norm = layers_[i].image_norm(x);
-    own.norm = norm ? &*norm : nullptr;
-    if (norm) ++i;
-  }
+  if (i < layers_.size() && layer.leaves_bias() && layers_[i].drops_bias(mode)) own.left_bias = &bias;
   if (i < layers_.size() && layer.takes_activation()) own.activation = layers_[i].activation();
   if (own.activation != Activation::none) ++i;
   if (i < layers_.size() && layer.takes_pool()) own.pool = layers_[i].windows();
   if (own.pool.axes != 0) ++i;
   return i;
-}
-
-bool Sequential::pools(std::size_t i) const {
-  if (!layers_[i].takes_pool()) return false;
-  if (++i < layers_.size() && layers_[i].activation() == Activation::relu) ++i;
-  return i < layers_.size() && layers_[i].windows().axes != 0;
 }
 
 const AnyLayer& Sequential::operator[](std::size_t index) const {

@@ -66,13 +66,9 @@ class Sequential {
 
  private:
   void build_from(Context& context, const Flow& input, DType dtype);
-  // Lets the layer before `i`, of input x, do what the layers from `i` on do, as far as it can: `own` tells it what,
-  // with the norm in `norm`; a bias that it leaves will be in `bias`. Returns the first layer that is left.
-  std::size_t take_followers(std::size_t i, const Var& x, Mode mode, Tail& own, std::optional<ImageNorm>& norm,
-                             Var& bias) const;
-  // Whether layer i is a norm that takes the pooling behind it, which gains more than a convolution that takes the
-  // norm.
-  bool pools(std::size_t i) const;
+  // Lets the layer before `i` do what the layers from `i` on do, as far as it can: `own` tells it what; a bias that it
+  // leaves will be in `bias`. Returns the first layer that is left.
+  std::size_t take_followers(std::size_t i, Mode mode, Tail& own, Var& bias) const;
   [[noreturn]] void fail_type(std::size_t index, std::string_view wanted) const;
 
   std::vector<AnyLayer> layers_;

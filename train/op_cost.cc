@@ -67,21 +67,17 @@ OpCosts op_costs(const TraceEvent& event) {
     if (i == 2) bias = written;  // its gradient sums dy
   }
 
-  // Mean, variance and scale, then what lies beside x; backward two sums, x again, and the three terms of dx.
-  const auto norm = [&](double numbers, std::size_t beside) {
-    costs.forward.flops += numbers * static_cast<double>(6 + beside);
-    costs.backward.flops += numbers * static_cast<double>(9 + beside);
-  };
   if (const double product = product_flops(op, event); product > 0) {
     const int passes = (event.inputs[0].wants_gradient ? 1 : 0) + (event.inputs[1].wants_gradient ? 1 : 0);
-    const bool normed = op.ends_with("_norm");  // behind the product, with all that lies beside x and the weight
-    costs.forward.flops = product + (event.inputs.size() > 2 && !normed ? written : 0);
-    costs.backward.flops = passes * product + (normed ? 0 : bias);
+    costs.forward.flops = product + (event.inputs.size() > 2 ? written : 0);
+    costs.backward.flops = passes * product + bias;
     costs.forward.products = product;
     costs.backward.products = passes * product;
-    if (normed) norm(written, event.inputs.size() - 2);
   } else if (op.find("norm") != op.npos) {
-    norm(largest, event.inputs.size() - 1);
+    // Mean, variance and scale, then what lies beside x; backward two sums, x again, and the three terms of dx.
+    const auto beside = static_cast<double>(event.inputs.size() - 1);
+    costs.forward.flops = largest * (6 + beside);
+    costs.backward.flops = largest * (9 + beside);
   } else if (op.find("cross_entropy") != op.npos || op.find("softmax") != op.npos) {
     costs.forward.flops = 4 * largest;  // largest, difference, exp, sum
     costs.backward.flops = 3 * largest;

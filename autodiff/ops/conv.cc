@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include "autodiff/ops/broadcast.h"
-#include "autodiff/ops/conv_norm.h"
 #include "autodiff/pointwise/run.h"
 #include "kernels/conv.h"
 
@@ -20,7 +19,6 @@ struct Call {
   std::int64_t groups;
   Activation activation;
   const Location& where;
-  const ImageNorm* norm = nullptr;
 };
 
 // Sets the kernel of the window from weight [kernel, inner, outer], whose `outer` channels must be divisible by groups.
@@ -122,13 +120,7 @@ Var convolve(Call call, bool same, const Var& x, const Var& weight, const Var& b
   set_output_sizes(call.op, call.window, call.where);
   ConvDims dims = conv_dims(call.window, sx[0], sx[-1], sw[-1], call.groups);
   Tensor y = x.value().like(output_shape(call.op, sx, call.window, sw[-1], call.where));
-  const ImageNorm* norm = call.norm;
-  if (norm != nullptr) {
-    detail::check_image_norm(call.op, *norm, x, y.shape(), call.where);
-    if (x.options().fuse)
-      return detail::conv_norm(call.op, dims, x, weight, bias, *norm, call.activation, y, call.where);
-  }
-  dims.relu = call.activation == Activation::relu && x.options().fuse && norm == nullptr;
+  dims.relu = call.activation == Activation::relu && x.options().fuse;
   const Device& device = x.device();
   forward(device, dims, x.value(), weight.value(), bias.value(), y);
   const Var result =
@@ -139,7 +131,6 @@ Var convolve(Call call, bool same, const Var& x, const Var& weight, const Var& b
                       if (Tensor dx = grads.overwrite(0)) backward_data(device, dims, weight, g, dx);
                       backward_weights(device, dims, x, g, grads.add(1), grads.has(2) ? grads.add(2) : Tensor());
                     });
-  if (norm != nullptr) return detail::norm_apart(result, *norm, call.activation, call.where);
   return dims.relu ? result : activate(result, call.activation, call.where);
 }
 
@@ -179,8 +170,8 @@ Var conv(const char* op, const Var& x, const Var& weight, const Var& bias, const
                       .dilation = spatial(options.dilation, 1),
                       .before = padding,
                       .after = padding};
-  return convolve({op, window, options.groups, options.activation, options.where, options.norm}, options.padding.same,
-                  x, weight, bias);
+  return convolve({op, window, options.groups, options.activation, options.where}, options.padding.same, x, weight,
+                  bias);
 }
 
 template <int Axes>

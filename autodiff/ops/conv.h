@@ -7,17 +7,6 @@
 
 namespace tapestry {
 
-// A norm whose statistics lie within an image: over groups of channels, over each channel, or over the channels of each
-// position. y = norm(x) + residual.
-struct ImageNorm {
-  enum class Kind { group, instance, layer };
-  Kind kind = Kind::group;
-  std::int64_t num_groups = 0, group_size = 0;  // as in GroupNormOptions
-  double epsilon = 1e-5;
-  Var weight = {}, bias = {};  // [O] or nothing
-  Var residual = {};           // of y's shape, added before the activation
-};
-
 template <int Axes>
 struct ConvOptions {
   Sizes<Axes> stride = 1;
@@ -25,15 +14,13 @@ struct ConvOptions {
   Sizes<Axes> dilation = 1;
   std::int64_t groups = 1;  // group g of the outputs sees group g of the channels
   Activation activation = Activation::none;
-  const ImageNorm* norm = nullptr;  // of what the convolution gives, before the activation
   Location where = std::source_location::current();
 };
 
 // y[n, p, o] = activation(bias[o] + sum over taps t and channels c of x[n, p stride - padding + t dilation, c]
 // weight[t, c, o]) for x [N, in, C], weight [kernel, C/groups, O] and bias [O], or an empty Var; what lies outside x is
-// zero (torch.nn.functional.conv2d). Saves x and weight, and y where relu is applied. With a norm, an image is
-// normalized while it lies in the cache, forward and backward, where that pays; values are those of conv and norm
-// apart, whose saved tensors these are too. ShapeError when shapes do not fit, ArgumentError for numbers out of range.
+// zero (torch.nn.functional.conv2d). Saves x and weight, and y where relu is applied. ShapeError when shapes do not
+// fit, ArgumentError for numbers out of range.
 Var conv1d(const Var& x, const Var& weight, const Var& bias = {}, const ConvOptions<1>& options = {});
 Var conv2d(const Var& x, const Var& weight, const Var& bias = {}, const ConvOptions<2>& options = {});
 Var conv3d(const Var& x, const Var& weight, const Var& bias = {}, const ConvOptions<3>& options = {});

@@ -175,12 +175,12 @@ HWY_EXPORT(ComputeBox);
 namespace {
 
 void correlate(const Device& device, const Correlation& c, const float* x, const float* weight, const float* bias,
-               float* y, const ImageSteps& steps) {
+               float* y) {
   if (c.outputs() * c.columns == 0) return;
   const auto floats = [&](std::size_t count) { return device.arena.allocate(count * sizeof(float)); };
   const auto data = [](const Block& block) { return reinterpret_cast<float*>(block.data()); };
   ConvJob job(c, TAPESTRY_CALL(device.target, ConvPanelWidth)(c.columns),
-              TAPESTRY_CALL(device.target, IsRowCorrelation)(c), !steps.empty() && ConvJob::image_by_image_pays(c));
+              TAPESTRY_CALL(device.target, IsRowCorrelation)(c));
   const bool alone = c.products() < 8 * kGrain;
   const auto run = [&](std::size_t count, const auto& task) {
     if (!alone) return device.pool.run(count, task);
@@ -200,16 +200,9 @@ void correlate(const Device& device, const Correlation& c, const float* x, const
   job.y = y;
   job.meter = device.meter;
   if (device.meter != nullptr) device.meter->add(TAPESTRY_CALL(device.target, ConvTileOf)(job), c.products());
-  const auto compute = [&](std::size_t task) {
+  run(job.tasks(), [&](std::size_t task) {
     const Block runs = device.arena.allocate(job.runs() * sizeof(ConvRun)), band = floats(job.band_floats());
     TAPESTRY_CALL(device.target, ComputeBox)(job, task, reinterpret_cast<ConvRun*>(runs.data()), data(band));
-  };
-  if (!job.by_image) return steps.around(device, c.axes[0].out, [&] { run(job.tasks(), compute); });
-  const std::size_t tasks = job.tasks_of_image();
-  run(job.boxes[0], [&](std::size_t image) {
-    if (steps.before != nullptr) (*steps.before)(image);
-    for (std::size_t i = 0; i < tasks; ++i) compute(image * tasks + i);
-    if (steps.after != nullptr) (*steps.after)(image);
   });
 }
 
@@ -218,24 +211,18 @@ void correlate(const Device& device, const Correlation& c, const float* x, const
 namespace fma {
 
 void conv_forward(const Device& device, const ConvDims& d, const float* x, const float* weight, const float* bias,
-                  float* y, const ImageSteps& steps) {
-  if (is_depthwise(d)) return steps.around(device, d.batch, [&] { depthwise_forward(device, d, x, weight, bias, y); });
-  correlate(device, forward_correlation(steps.empty() ? flat(d) : d), x, weight, bias, y, steps);
+                  float* y) {
+  if (is_depthwise(d)) return depthwise_forward(device, d, x, weight, bias, y);
+  correlate(device, forward_correlation(flat(d)), x, weight, bias, y);
 }
 
-void conv_backward_data(const Device& device, const ConvDims& dims, const float* weight, const float* dy, float* dx,
-                        const ImageSteps& steps) {
-  if (is_depthwise(dims))
-    return steps.around(device, dims.batch, [&] { depthwise_backward_data(device, dims, weight, dy, dx); });
-  if (dims.stride == ConvDims::Axes{1, 1, 1} && !steps.empty())
-    return correlate(device, backward_correlation(dims, {}), dy, weight, nullptr, dx, steps);
+void conv_backward_data(const Device& device, const ConvDims& dims, const float* weight, const float* dy, float* dx) {
+  if (is_depthwise(dims)) return depthwise_backward_data(device, dims, weight, dy, dx);
   const ConvDims d = flat(dims);
-  steps.around(device, dims.batch, [&] {
-    for (std::size_t p0 = 0; p0 < std::min(d.stride[0], d.in[0]); ++p0)
-      for (std::size_t p1 = 0; p1 < std::min(d.stride[1], d.in[1]); ++p1)
-        for (std::size_t p2 = 0; p2 < std::min(d.stride[2], d.in[2]); ++p2)
-          correlate(device, backward_correlation(d, {p0, p1, p2}), dy, weight, nullptr, dx, {});
-  });
+  for (std::size_t p0 = 0; p0 < std::min(d.stride[0], d.in[0]); ++p0)
+    for (std::size_t p1 = 0; p1 < std::min(d.stride[1], d.in[1]); ++p1)
+      for (std::size_t p2 = 0; p2 < std::min(d.stride[2], d.in[2]); ++p2)
+        correlate(device, backward_correlation(d, {p0, p1, p2}), dy, weight, nullptr, dx);
 }
 
 }  // namespace fma

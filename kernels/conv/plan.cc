@@ -12,34 +12,21 @@ constexpr std::size_t kTaskProducts = 4 * 1024 * 1024;  // unless they become sm
 constexpr std::size_t kShortRun = 16;                   // shorter ones do not pay for a loop of their own
 constexpr std::size_t kImages = 8;                      // that make a line
 
-// One image after the other: so many images, floats of an output at least, floats of the weights at most.
-constexpr std::size_t kManyImages = 8, kLargeImage = 16 * 1024, kWeights = 160 * 1024;
-
 // Pixels of a tile lie along the rows, or along the longest axis where rows are too short, or along the batch where
 // rows would multiply many zeros.
-std::size_t choose_line_axis(const Correlation& c, bool by_image) {
+std::size_t choose_line_axis(const Correlation& c) {
   const CorrelationAxis& row = c.axes[3];
-  if (!by_image && c.axes[0].out >= kImages && row.pairs_inside() * 100 < row.out * row.taps * 95) return 0;
+  if (c.axes[0].out >= kImages && row.pairs_inside() * 100 < row.out * row.taps * 95) return 0;
   std::size_t axis = 3;
-  for (std::size_t i = 3; i-- > (by_image ? 1 : 0) && row.out < 4;)
+  for (std::size_t i = 3; i-- > 0 && row.out < 4;)
     if (c.axes[i].out > c.axes[axis].out) axis = i;
   return axis;
 }
 
 }  // namespace
 
-bool ConvJob::image_by_image_pays(const Correlation& c) {
-  const auto size = [&](std::size_t n, std::size_t channels) { return n / c.axes[0].out * c.groups * channels; };
-  const std::size_t out = size(c.outputs(), c.columns), weights = c.groups * c.depth() * c.columns;
-  return c.axes[0].out >= kManyImages && out >= kLargeImage && weights <= kWeights && choose_line_axis(c, false) != 0;
-}
-
-ConvJob::ConvJob(const Correlation& correlation, std::size_t width, bool in_rows, bool one_image)
-    : c(correlation),
-      by_image(one_image),
-      rows(in_rows),
-      line_axis(rows ? 3 : choose_line_axis(c, by_image)),
-      panel_width(width) {
+ConvJob::ConvJob(const Correlation& correlation, std::size_t width, bool in_rows)
+    : c(correlation), rows(in_rows), line_axis(rows ? 3 : choose_line_axis(c)), panel_width(width) {
   const std::size_t run = c.groups == 1 && c.axes[3].step == 1 ? c.axes[3].taps * c.channels : c.channels;
   dense = !rows && run < kShortRun;
   group_panels = (c.columns + width - 1) / width;
@@ -55,7 +42,6 @@ void ConvJob::choose_boxes() {
   const std::size_t pixel = c.groups * c.channels, products = c.outputs() * c.depth() * c.groups * c.columns;
   parts = 1;
   for (std::size_t i = 0; i < 4; ++i) box[i] = c.axes[i].out;
-  if (by_image) box[0] = 1;
   for (;;) {
     for (std::size_t i = 0; i < 4; ++i) {
       boxes[i] = (c.axes[i].out + box[i] - 1) / box[i];

@@ -21,14 +21,10 @@ struct ConvRun {
 struct ConvJob {
   using Sizes = std::array<std::size_t, 4>;
 
-  ConvJob(const Correlation&, std::size_t panel_width, bool rows, bool by_image);
-
-  // Whether images are large enough, and weights small enough, to compute one image after the other.
-  static bool image_by_image_pays(const Correlation&);
+  ConvJob(const Correlation&, std::size_t panel_width, bool rows);
 
   Correlation c;
-  bool by_image;  // tasks are parts of one image, in order
-  bool rows;      // tiles take all taps of a row at once, and x as it is
+  bool rows;  // tiles take all taps of a row at once, and x as it is
   std::size_t line_axis;
   bool dense;                                     // runs are of one input
   std::size_t panel_width, group_panels, panels;  // columns of a panel; panels of a group, of all groups
@@ -44,7 +40,6 @@ struct ConvJob {
   Meter* meter = nullptr;  // of packing
 
   std::size_t tasks() const { return boxes[0] * boxes[1] * boxes[2] * boxes[3] * parts; }
-  std::size_t tasks_of_image() const { return tasks() / boxes[0]; }
   std::size_t runs() const { return c.axes[1].taps * c.axes[2].taps * c.axes[3].taps * (dense ? c.channels : 1); }
   std::size_t band_floats() const { return banded ? band[0] * in_strides[0] : 0; }
   std::size_t panel_floats() const { return c.depth() * panel_width; }

@@ -226,16 +226,13 @@ bool serves(const Device& device, const ConvDims& d, const Correlation& c) {
 }  // namespace
 
 void conv_forward(const Device& device, const ConvDims& d, const float* x, const float* weight, const float* bias,
-                  float* y, const ImageSteps& steps) {
+                  float* y) {
   const Correlation c = forward_correlation(flat(d));
-  if (!serves(device, d, c)) return fma::conv_forward(device, d, x, weight, bias, y, steps);
-  steps.around(device, d.batch, [&] {
-    if (!correlate(device, c, x, weight, bias, y)) fma::conv_forward(device, d, x, weight, bias, y, {});
-  });
+  if (!serves(device, d, c) || !correlate(device, c, x, weight, bias, y))
+    fma::conv_forward(device, d, x, weight, bias, y);
 }
 
-void conv_backward_data(const Device& device, const ConvDims& dims, const float* weight, const float* dy, float* dx,
-                        const ImageSteps& steps) {
+void conv_backward_data(const Device& device, const ConvDims& dims, const float* weight, const float* dy, float* dx) {
   const ConvDims d = flat(dims);
   const auto for_all = [&](const auto& body) {
     for (std::size_t p0 = 0; p0 < std::min(d.stride[0], d.in[0]); ++p0)
@@ -244,12 +241,9 @@ void conv_backward_data(const Device& device, const ConvDims& dims, const float*
           if (!body(backward_correlation(d, {p0, p1, p2}))) return false;
     return true;
   };
-  if (!for_all([&](const Correlation& c) { return serves(device, d, c); }))
-    return fma::conv_backward_data(device, dims, weight, dy, dx, steps);
-  steps.around(device, dims.batch, [&] {
-    if (!for_all([&](const Correlation& c) { return correlate(device, c, dy, weight, nullptr, dx); }))
-      fma::conv_backward_data(device, dims, weight, dy, dx, {});
-  });
+  if (!for_all([&](const Correlation& c) { return serves(device, d, c); }) ||
+      !for_all([&](const Correlation& c) { return correlate(device, c, dy, weight, nullptr, dx); }))
+    fma::conv_backward_data(device, dims, weight, dy, dx);
 }
 
 }  // namespace tapestry::kernels::tiles
