@@ -20,8 +20,6 @@ class LayerValue {
   virtual bool takes_activation() const = 0;
   virtual bool takes_residual() const = 0;
   virtual bool takes_pool() const = 0;
-  virtual bool leaves_bias() const = 0;
-  virtual bool drops_bias(Mode mode) const = 0;
   virtual Activation activation() const = 0;
   virtual PoolWindows windows() const = 0;
   virtual Flow build(Builder& builder, const Flow& in) = 0;
@@ -55,8 +53,6 @@ class AnyLayer {
   bool takes_activation() const { return held().takes_activation(); }
   bool takes_residual() const { return held().takes_residual(); }
   bool takes_pool() const { return held().takes_pool(); }
-  bool leaves_bias() const { return held().leaves_bias(); }
-  bool drops_bias(Mode mode) const { return held().drops_bias(mode); }
   Activation activation() const { return held().activation(); }
   PoolWindows windows() const { return held().windows(); }
   Flow build(Builder& builder, const Flow& in) const { return held().build(builder, in); }
@@ -89,8 +85,6 @@ class AnyLayer {
     bool takes_activation() const override { return tapestry::takes_activation(layer_); }
     bool takes_residual() const override { return tapestry::takes_residual(layer_); }
     bool takes_pool() const override { return tapestry::takes_pool(layer_); }
-    bool leaves_bias() const override { return tapestry::leaves_bias(layer_); }
-    bool drops_bias(Mode mode) const override { return tapestry::drops_bias(layer_, mode); }
     Activation activation() const override { return activation_of(layer_); }
     PoolWindows windows() const override { return windows_of(layer_); }
     Flow build(Builder& builder, const Flow& in) override { return builder(layer_, in); }

@@ -80,7 +80,7 @@ Var BatchNorm::operator()(const Var& x, Mode mode, const Tensor& mask, const Tai
   if (sample.rank() == 0 || x.shape() != sample) return normalize(x, mode, mask, tail);
   const Location& where = options.where;
   const Var residual = tail.residual.value() ? reshape(tail.residual, sample.prepend(1), where) : tail.residual;
-  const Tail batched{.activation = tail.activation, .residual = residual, .input_bias = tail.input_bias};
+  const Tail batched{.activation = tail.activation, .residual = residual};
   const Var y = normalize(reshape(x, sample.prepend(1), where), mode, mask, batched);
   return max_pool(reshape(y, sample, where), tail.pool);
 }
@@ -99,7 +99,6 @@ Var BatchNorm::normalize(const Var& x, Mode mode, const Tensor& mask, const Tail
   o.momentum = options.momentum;
   o.running_variance = options.running_variance;
   o.feature_axes = features(x.shape().rank());
-  o.input_bias = tail.input_bias;
   o.pool = tail.pool;
   return batch_norm(x, affine_on(weight, has_weight(), x, name_, options.where),
                     affine_on(bias, has_bias(), x, name_, options.where), o);

@@ -52,9 +52,6 @@ class BatchNorm {
   bool takes_activation() const { return takes_tail(options); }
   bool takes_residual() const { return takes_tail(options); }
   bool takes_pool() const { return options.in_size.rank() == 0; }
-  bool drops_bias(Mode mode) const {
-    return (mode == Mode::train || !options.track_running_stats) && own_channels(options) && options.axis.count() == 0;
-  }
 
  protected:
   BatchNorm(std::string_view name, int lowest, int highest, Options options)

@@ -99,14 +99,6 @@ Summary build(Context& context, L& model, const Flow& input = {}, DType dtype = 
 
 namespace detail {
 
-// The bias that a layer adds to its outputs: none where the tail says where to leave it.
-template <class L>
-Var added_bias(const L& layer, const Var& x, const Tail& tail) {
-  if (!layer.options.bias || tail.left_bias == nullptr) return layer.options.bias ? layer.bias.on(x) : Var{};
-  *tail.left_bias = layer.bias.on(x);
-  return {};
-}
-
 template <class L>
 Flow build_layer(L& layer, Builder& builder, const Flow& in) {
   if constexpr (requires { layer.build(builder, in); })

@@ -117,7 +117,7 @@ Var Conv<Axes>::with_weight(const Var& x, const Var& weight, const Tail& tail) c
   if (options.bias) require_built(bias, kConv[Axes], options.where);
   const Fused fused(options.activation, tail);
   const auto call = [&](auto op) {
-    return op(x, weight, added_bias(*this, x, tail),
+    return op(x, weight, options.bias ? bias.on(x) : Var{},
               {.stride = options.stride,
                .padding = options.padding,
                .dilation = options.dilation,
@@ -169,7 +169,7 @@ Var ConvTranspose<Axes>::with_weight(const Var& x, const Var& weight, const Tail
   if (options.bias) require_built(bias, kConvTranspose[Axes], options.where);
   const Fused fused(options.activation, tail);
   const auto call = [&](auto op) {
-    return op(x, weight, added_bias(*this, x, tail),
+    return op(x, weight, options.bias ? bias.on(x) : Var{},
               {.stride = options.stride,
                .padding = options.padding,
                .output_padding = options.output_padding,

@@ -76,12 +76,6 @@ Flow GroupNorm::build(Builder& b, const Flow& in) {
   return in;
 }
 
-bool GroupNorm::drops_bias(Mode) const {
-  const bool alone = options.group_size == 1 || (weight.built() && weight.shape() == Shape{options.num_groups});
-  return alone && detail::own_channels(options) && options.affine == AffineShape::per_channel &&
-         options.axis.count() == 0 && options.reduction_axes.count() == 0;
-}
-
 Cost GroupNorm::cost(const Shape&, const Shape& out) const { return detail::norm_cost(*this, out, 6); }
 
 Var GroupNorm::operator()(const Var& x, const Tensor& mask, const Tail& tail) const {
@@ -94,7 +88,6 @@ Var GroupNorm::operator()(const Var& x, const Tensor& mask, const Tail& tail) co
   o.reduction_axes = reduction_axes(x.shape().rank());
   o.feature_axes = options.feature_axes;
   o.affine = options.affine;
-  o.input_bias = tail.input_bias;
   o.pool = tail.pool;
   return group_norm(x, detail::affine_on(weight, has_weight(), x, "GroupNorm", options.where),
                     detail::affine_on(bias, has_bias(), x, "GroupNorm", options.where), o);

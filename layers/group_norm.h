@@ -53,7 +53,6 @@ class GroupNorm {
   bool takes_activation() const { return detail::takes_tail(options); }
   bool takes_residual() const { return detail::takes_tail(options); }
   bool takes_pool() const { return true; }
-  bool drops_bias(Mode) const;  // where each group has one channel
 
  private:
   std::int64_t groups_of(std::int64_t channels) const;

@@ -22,7 +22,6 @@ Var InstanceNorm::operator()(const Var& x, const Tensor& mask, const Tail& tail)
   detail::check_channels(name_, "num_features", options.num_features, options.feature_axes, x.shape(), options.where);
   auto o = detail::common<InstanceNormOptions>(options, mask, tail);
   o.feature_axes = options.feature_axes;
-  o.input_bias = tail.input_bias;
   o.pool = tail.pool;
   return instance_norm(x, detail::affine_on(weight, has_weight(), x, name_, options.where),
                        detail::affine_on(bias, has_bias(), x, name_, options.where), o);

@@ -43,7 +43,6 @@ class InstanceNorm {
   bool takes_activation() const { return detail::takes_tail(options); }
   bool takes_residual() const { return detail::takes_tail(options); }
   bool takes_pool() const { return true; }
-  bool drops_bias(Mode) const { return detail::own_channels(options); }
 
  protected:
   InstanceNorm(std::string_view name, int rank, Options options)

@@ -16,10 +16,8 @@ enum class Mode { train, eval };
 // What stands around a layer and may be computed with it, in one pass: y = pool(activation(residual + layer(x))).
 struct Tail {
   Activation activation = Activation::none;
-  Var residual = {};         // of the shape of layer(x); nothing: none is added
-  PoolWindows pool = {};     // none: nothing is pooled
-  Var* left_bias = nullptr;  // where the layer puts its bias instead of adding it; only for what leaves_bias()
-  Var input_bias = {};       // what the layer before left like this; only for what drops_bias()
+  Var residual = {};      // of the shape of layer(x); nothing: none is added
+  PoolWindows pool = {};  // none: nothing is pooled
 };
 
 namespace detail {
@@ -83,24 +81,6 @@ bool takes_pool(const L& layer) {
     return false;
 }
 
-// Whether the layer ends with a bias [C] that it can leave to the layer behind it: only what says so does.
-template <Layer L>
-bool leaves_bias(const L& layer) {
-  if constexpr (requires { layer.leaves_bias(); })
-    return layer.leaves_bias();
-  else
-    return false;
-}
-
-// Whether the layer takes away again what is added to each channel of its input: only what says so does.
-template <Layer L>
-bool drops_bias(const L& layer, Mode mode) {
-  if constexpr (requires { layer.drops_bias(mode); })
-    return layer.drops_bias(mode);
-  else
-    return false;
-}
-
 // pool(activation(residual + y)), as ops of their own.
 Var finish(const Var& y, const Tail& tail);
 
@@ -109,11 +89,10 @@ template <Layer L>
 Var apply(L& layer, const Var& x, Mode mode, const Tail& tail) {
   const bool taken = (tail.activation == Activation::none || takes_activation(layer)) &&
                      (!tail.residual.value() || takes_residual(layer)) && (tail.pool.axes == 0 || takes_pool(layer));
-  const Tail biases{.left_bias = tail.left_bias, .input_bias = tail.input_bias};
   if constexpr (detail::CallableWithModeAndTail<L>)
-    return taken ? layer(x, mode, tail) : finish(layer(x, mode, biases), tail);
+    return taken ? layer(x, mode, tail) : finish(layer(x, mode), tail);
   else if constexpr (detail::CallableWithTail<L>)
-    return taken ? layer(x, tail) : finish(layer(x, biases), tail);
+    return taken ? layer(x, tail) : finish(layer(x), tail);
   else
     return finish(apply(layer, x, mode), tail);
 }

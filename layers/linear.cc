@@ -34,7 +34,7 @@ Var Linear::weight_on(const Var& x) const {
 
 Var Linear::with_weight(const Var& x, const Var& weight, const Tail& tail) const {
   if (options.bias) require_built(bias, "Linear", options.where);
-  return finish(linear(x, weight, detail::added_bias(*this, x, tail), options.where), tail);
+  return finish(linear(x, weight, options.bias ? bias.on(x) : Var{}, options.where), tail);
 }
 
 }  // namespace tapestry

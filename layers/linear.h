@@ -27,7 +27,6 @@ class Linear {
   Cost cost(const Shape& in, const Shape& out) const;
   Var operator()(const Var& x, const Tail& tail = {}) const { return with_weight(x, weight_on(x), tail); }
   bool takes_activation() const { return false; }
-  bool leaves_bias() const { return options.bias; }
   // The layer with another weight of this shape, for what computes one from it (layers/weight_norm.h).
   Var with_weight(const Var& x, const Var& weight, const Tail& tail = {}) const;
   Var weight_on(const Var& x) const;      // the weight beside x; ArgumentError before build()

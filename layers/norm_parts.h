@@ -43,12 +43,6 @@ bool takes_tail(const Options& options) {
 inline const ReplicaAxes* given(const ReplicaAxes& replicas) {
   return replicas.names.empty() && replicas.index_groups.empty() ? nullptr : &replicas;
 }
-// Whether channels lie last, and have statistics of this replica alone.
-template <class Options>
-bool own_channels(const Options& o) {
-  const bool last = o.feature_axes.count() == 0 || (o.feature_axes.count() == 1 && o.feature_axes[0] == -1);
-  return last && given(o.replicas) == nullptr;
-}
 // What the ops' options have in common, for this call of the layer.
 template <class To, class From>
 To common(const From& o, const Tensor& mask, const Tail& tail) {

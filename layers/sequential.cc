@@ -67,12 +67,11 @@ void Sequential::visit(Visitor& v) const {
 
 Var Sequential::operator()(const Var& x, Mode mode, const Tail& tail) const {
   if (layers_.empty()) throw ArgumentError("the model has no layers: nothing was added, or it was moved from");
-  Var y = x, bias;
+  Var y = x;
   for (std::size_t i = 0; i < layers_.size();) {
     const AnyLayer& layer = layers_[i++];
     Tail own;
-    own.input_bias = std::exchange(bias, Var{});
-    if (x.options().fuse) i = take_followers(i, mode, own, bias);
+    if (x.options().fuse) i = take_followers(i, own);
     const bool takes_tail = i == layers_.size() && own.activation == Activation::none && own.pool.axes == 0;
     if (takes_tail) {
       own.activation = tail.activation;
@@ -85,9 +84,8 @@ Var Sequential::operator()(const Var& x, Mode mode, const Tail& tail) const {
   return finish(y, tail);
 }
 
-std::size_t Sequential::take_followers(std::size_t i, Mode mode, Tail& own, Var& bias) const {
+std::size_t Sequential::take_followers(std::size_t i, Tail& own) const {
   const AnyLayer& layer = layers_[i - 1];
-  if (i < layers_.size() && layer.leaves_bias() && layers_[i].drops_bias(mode)) own.left_bias = &bias;
   if (i < layers_.size() && layer.takes_activation()) own.activation = layers_[i].activation();
   if (own.activation != Activation::none) ++i;
   if (i < layers_.size() && layer.takes_pool()) own.pool = layers_[i].windows();

@@ -35,10 +35,9 @@ class Sequential {
   void build(Context& context, const Shape& input, DType dtype = DType::float32) { build_from(context, input, dtype); }
   bool built() const { return built_; }
 
-  // The output of the last layer. A layer that can computes the Relu and the MaxPool behind it in its own pass, and
-  // does not add a bias that the norm behind it takes away again, unless the context was told not to fuse; names,
-  // numbers and values are those of the layers by themselves. ArgumentError, from the first layer that needs it, before
-  // the model is built.
+  // The output of the last layer. A layer that can computes the Relu and the MaxPool behind it in its own pass, unless
+  // the context was told not to fuse; names, numbers and values are those of the layers by themselves. ArgumentError,
+  // from the first layer that needs it, before the model is built.
   Var operator()(const Var& x, Mode mode, const Tail& tail = {}) const;
   bool takes_activation() const { return !layers_.empty() && layers_.back().takes_activation(); }
   bool takes_residual() const { return !layers_.empty() && layers_.back().takes_residual(); }
@@ -66,9 +65,9 @@ class Sequential {
 
  private:
   void build_from(Context& context, const Flow& input, DType dtype);
-  // Lets the layer before `i` do what the layers from `i` on do, as far as it can: `own` tells it what; a bias that it
-  // leaves will be in `bias`. Returns the first layer that is left.
-  std::size_t take_followers(std::size_t i, Mode mode, Tail& own, Var& bias) const;
+  // Lets the layer before `i` do what the layers from `i` on do, as far as it can: `own` tells it what. Returns the
+  // first layer that is left.
+  std::size_t take_followers(std::size_t i, Tail& own) const;
   [[noreturn]] void fail_type(std::size_t index, std::string_view wanted) const;
 
   std::vector<AnyLayer> layers_;

@@ -50,7 +50,6 @@ class WeightWrapper {
   Cost cost(const Shape& in, const Shape& out) const { return layer.cost(in, out); }  // the weight's is small
   bool takes_activation() const { return tapestry::takes_activation(layer); }
   bool takes_residual() const { return tapestry::takes_residual(layer); }
-  bool leaves_bias() const { return tapestry::leaves_bias(layer); }
 
  protected:
   Flow build_layer(Builder& b, const Flow& in, const Location& where) {

@@ -54,10 +54,6 @@ void check_running(const BatchNormOptions& o, const Var& x, const Shape& feature
     fail<ArgumentError>(o.where, kOp, fmt::format("num_batches_tracked must be in [0, 2^53); it is {}", tracked(o, x)));
 }
 
-double element(const Tensor& tensor, std::size_t i) {
-  return tensor.dtype() == DType::float64 ? tensor.span<double>()[i] : static_cast<double>(tensor.span<float>()[i]);
-}
-
 // Statistics of channels: mean, biased variance and, in the third of three, elements over those that count.
 struct ChannelStats {
   ChannelStats(const Tensor& stats, std::int64_t elements)
@@ -75,7 +71,7 @@ struct ChannelStats {
     for (double& count : to) count *= replicas.count();
   }
 
-  double mean(std::size_t c) const { return values[c * stride] + (added ? element(added, c) : 0); }
+  double mean(std::size_t c) const { return values[c * stride]; }
   double variance(std::size_t c) const { return values[c * stride + 1]; }
   // The variance as it is averaged.
   double running(std::size_t c, const BatchNormOptions& o) const {
@@ -87,8 +83,7 @@ struct ChannelStats {
 
   std::span<const double> values;
   std::size_t stride;
-  Tensor counts;      // elements of each channel that count
-  Tensor added = {};  // a bias that the input lacked
+  Tensor counts;  // elements of each channel that count
 };
 
 // weight old + (1 - weight) now for each channel; nothing where one of the new values is not finite as the buffer holds
@@ -169,9 +164,7 @@ Var channel_batch_norm(const NormOperands& in, const Axes& features, const Batch
                     ? detail::finished(last.back(norm({}, false), o.where), o.dtype, o.residual, o.activation, o.where)
                     : detail::with_tail(flat.x, o, norm);
   if (!o.training) return y;
-  ChannelStats found(stats, static_cast<std::int64_t>(dims.positions));
-  found.added = in.input_bias.value();
-  queue_running(o, y, found);
+  queue_running(o, y, ChannelStats(stats, static_cast<std::int64_t>(dims.positions)));
   return y;
 }
 
@@ -192,19 +185,12 @@ Var batch_norm(const Var& x, const Var& weight, const Var& bias, const BatchNorm
   const detail::ReplicaMean replicas(x, o.training ? o.replicas : nullptr, kOp, o.where);
   check_running(o, x, features, replicas.count());
   const bool alone = !o.mask && !replicas;
-  const bool drops = detail::mean_drops(kOp, o.input_bias, x, axes, o.where) && o.training && alone;
-  if (o.input_bias.value() && !drops) {
-    BatchNormOptions rest = o;
-    rest.input_bias = {};
-    return batch_norm(Operand(x, o.where.source) + o.input_bias, weight, bias, rest);
-  }
   if (o.pool.axes != 0 && !detail::pools_too(x, weight, bias, axes, o)) {
     BatchNormOptions rest = o;
     rest.pool = {};
     return max_pool(batch_norm(x, weight, bias, rest), o.pool);
   }
-  NormOperands in(x, weight, bias, o.where);
-  in.input_bias = o.input_bias;
+  const NormOperands in(x, weight, bias, o.where);
   if (!o.training || alone) return channel_batch_norm(in, axes, o);
   const detail::Normalized result = detail::normalize(in.x, detail::spread(in.weight, x.shape(), axes, o.where),
                                                       detail::spread(in.bias, x.shape(), axes, o.where),

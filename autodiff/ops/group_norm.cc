@@ -88,7 +88,7 @@ Var channel_norm(const char* op, const kernels::ChannelNormDims& dims, const Nor
                  Tensor stats, const PoolWindows& windows, const Location& where) {
   const Var& x = in.x;
   const kernels::Device& device = x.device();
-  const NormInputs inputs(x, in.weight, in.bias, residual, in.input_bias);
+  const NormInputs inputs(x, in.weight, in.bias, residual);
   Pooled pooled(inputs, x, windows);
   Tensor y = x.value().like(pooled.shape);
   visit_floating(op, x.dtype(), [&]<class T>(T) {
@@ -207,20 +207,12 @@ Var normalize_groups(const char* op, const Groups& groups, const Var& given, con
   detail::check_beside(op, "residual", o.residual, given, shape, o.where);
   detail::check_mask(op, o.mask, shape, o.where);
   const bool whole = groups.whole_samples(shape.rank()) && !groups.per_position && !o.mask && o.replicas == nullptr;
-  const bool drops =
-      detail::mean_drops(op, o.input_bias, given, groups.features, o.where) && whole && groups.size(shape) == 1;
-  if (o.input_bias.value() && !drops) {
-    Options rest = o;
-    rest.input_bias = {};
-    return normalize_groups(op, groups, Operand(given, o.where.source) + o.input_bias, weight, bias, rest);
-  }
   if (o.pool.axes != 0 && !(whole && detail::pools_too(given, weight, bias, groups.features, o))) {
     Options rest = o;
     rest.pool = {};
     return max_pool(normalize_groups(op, groups, given, weight, bias, rest), o.pool);
   }
-  NormOperands in(given, weight, bias, o.where);
-  in.input_bias = o.input_bias;
+  const NormOperands in(given, weight, bias, o.where);
   if (whole) return channel_groups(op, groups, in, o);
   const GroupView view(op, groups, shape, o.where);
   const detail::ReplicaMean replicas(given, o.replicas, op, o.where);

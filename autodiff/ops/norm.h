@@ -9,10 +9,6 @@
 // bias, where integers count as float32. replicas: whose statistics are averaged. ArgumentError for a mask, dtype or
 // epsilon outside these rules, ShapeError where shapes or axes do not fit.
 //
-// input_bias, of the size of the last axis: what is normalized is x + input_bias. Where each channel has the mean over
-// the elements of one replica taken away, without a mask, nothing is added: the gradient is exactly 0, and the running
-// mean alone sees the bias.
-//
 // pool: y is the largest of each window of what all that gives. One pass where windows cover every position, activation
 // is none or relu and there is no residual; then x at the largest elements and their taps are saved, in place of y.
 #pragma once
@@ -82,7 +78,6 @@ struct GroupNormOptions {
   const ReplicaAxes* replicas = nullptr;
   Activation activation = Activation::none;
   Var residual = {};
-  Var input_bias = {};
   PoolWindows pool = {};
   Location where = std::source_location::current();
 };
@@ -103,7 +98,6 @@ struct InstanceNormOptions {
   const ReplicaAxes* replicas = nullptr;
   Activation activation = Activation::none;
   Var residual = {};
-  Var input_bias = {};
   PoolWindows pool = {};
   Location where = std::source_location::current();
 };
@@ -136,7 +130,6 @@ struct BatchNormOptions {
   const ReplicaAxes* replicas = nullptr;
   Activation activation = Activation::none;
   Var residual = {};
-  Var input_bias = {};
   PoolWindows pool = {};
   Location where = std::source_location::current();
 };

@@ -5,7 +5,6 @@
 #include "autodiff/ops/cast.h"
 #include "autodiff/ops/elementwise.h"
 #include "autodiff/ops/reshape.h"
-#include "kernels/reduce.h"
 
 namespace tapestry::detail {
 
@@ -68,15 +67,6 @@ void check_beside(const char* op, const char* name, const Var& input, const Var&
   fail<ShapeError>(where, op,
                    fmt::format("{} must be {} for x {}; it is {}", name, to_string(shape), to_string(x.shape()),
                                to_string(input.shape())));
-}
-
-bool mean_drops(const char* op, const Var& bias, const Var& x, const Axes& features, const Location& where) {
-  if (!bias.value()) return false;
-  check_beside(op, "input_bias", bias, x, {x.shape()[-1]}, where);
-  if (!x.options().fuse || bias.dtype() != x.dtype() || !same(features, last_axes(x.shape().rank(), 1))) return false;
-  bool finite = true;
-  visit_floating(op, x.dtype(), [&]<class T>(T) { finite = kernels::all_finite(x.device(), bias.value().span<T>()); });
-  return finite;
 }
 
 void check_mask(const char* op, const Tensor& mask, const Shape& x, const Location& where) {

@@ -56,24 +56,18 @@ struct NormOperands {
   // The same in another view: x as `view`, weight and bias as `affine`.
   void take(const Var& view, const Shape& affine, const Location& where);
   Var x, weight, bias;
-  Var input_bias = {};  // that x lacks, and that the mean would take away
 };
-
-// Whether adding `bias` to x changes no difference of x from its means, and so nothing has to be added: finite numbers
-// for the last axis, which is the only one in `features`. ShapeError when it has another shape.
-bool mean_drops(const char* op, const Var& bias, const Var& x, const Axes& features, const Location& where);
 
 // The numbers that inputs have among those of the op; -1: not there.
 struct NormPlaces {
-  int weight = -1, bias = -1, residual = -1, input_bias = -1;
+  int weight = -1, bias = -1, residual = -1;
 };
 
 // x, and those of the others that hold something.
 class NormInputs {
  public:
-  NormInputs(const Var& x, const Var& weight, const Var& bias, const Var& residual, const Var& input_bias = {})
-      : all_{x, x, x, x, x} {
-    places_ = {add(weight), add(bias), add(residual), add(input_bias)};
+  NormInputs(const Var& x, const Var& weight, const Var& bias, const Var& residual) : all_{x, x, x, x} {
+    places_ = {add(weight), add(bias), add(residual)};
   }
   std::span<const InputRef> span() const { return std::span(all_).first(static_cast<std::size_t>(count_)); }
   const NormPlaces& places() const { return places_; }
@@ -90,7 +84,7 @@ class NormInputs {
     all_[static_cast<std::size_t>(count_)] = input;
     return count_++;
   }
-  std::array<InputRef, 5> all_;
+  std::array<InputRef, 4> all_;
   int count_ = 1;
   NormPlaces places_;
 };
@@ -101,9 +95,7 @@ struct NormGradients {
       : dx(grads.overwrite(0)),
         dweight(at.weight < 0 ? Tensor{} : grads.add(at.weight)),
         dbias(at.bias < 0 ? Tensor{} : grads.add(at.bias)),
-        dresidual(at.residual < 0 ? Tensor{} : grads.overwrite(at.residual)) {
-    if (at.input_bias >= 0) grads.add(at.input_bias);  // 0
-  }
+        dresidual(at.residual < 0 ? Tensor{} : grads.overwrite(at.residual)) {}
   Tensor dx, dweight, dbias, dresidual;
 };
 

@@ -30,7 +30,6 @@ using Names = std::vector<std::string>;
 struct Outcome {
   Names ops;                    // of the forward pass, as they were recorded
   std::vector<double> numbers;  // y, dx, the gradients of the parameters, and the buffers after the step
-  std::vector<double> bias;     // the gradient of the first parameter named bias
 };
 
 void append(std::vector<double>& to, const Tensor& from) {
@@ -58,10 +57,7 @@ Outcome run(Sequential model, const Shape& input, Mode mode, DType dtype, bool f
   append(out.numbers, gradients[x]);
   std::map<std::string, Tensor> by_name;  // fused parts may be used in another order
   for (const ParameterGradient& entry : gradients.parameters()) by_name[entry.cell->name] = entry.gradient;
-  for (const auto& [name, gradient] : by_name) {
-    append(out.numbers, gradient);
-    if (out.bias.empty() && name.ends_with("bias")) append(out.bias, gradient);
-  }
+  for (const auto& [name, gradient] : by_name) append(out.numbers, gradient);
   tape.commit();
   for (const StateEntry& entry : model.state())
     if (entry.is_buffer) append(out.numbers, entry.cell->value);
@@ -173,38 +169,4 @@ TEST_CASE("Fusion: other poolings are ops of their own") {
   Context context{{.threads = 1}};
   Sequential model = Input{6, 6, 4} >> kBatchNorm >> MaxPool2d{7};
   REQUIRE_THROWS_AS(model.build(context), ShapeError);
-}
-
-TEST_CASE("Fusion: a bias that a norm takes away is not added, has the gradient 0, and moves the running mean") {
-  const auto dead = [](const Sequential& model, const Names& ops, const Shape& input = {6, 6, 4}) {
-    check({model, ops, ops}, input);
-    for (DType dtype : {DType::float64, DType::float32})
-      for (double value : run(model, input, Mode::train, dtype, true).bias) REQUIRE(value == 0);
-  };
-  dead(kConv >> kBatchNorm, {"conv2d", "batch_norm"});
-  dead(kConv >> kBatchNorm >> kConv >> kBatchNorm, {"conv2d", "batch_norm", "conv2d", "batch_norm"});
-  dead(kConv >> kInstanceNorm >> Flatten{}, {"conv2d", "instance_norm", "reshape"});
-  dead(kConv >> GroupNorm{4}, {"conv2d", "group_norm"});
-  dead(kConv >> GroupNorm{{.group_size = 1}}, {"conv2d", "group_norm"});
-  dead(ConvTranspose2d{{.out = 3, .kernel = 2, .bias_init = kWide}} >> kBatchNorm, {"conv_transpose2d", "batch_norm"});
-  dead(Linear{{.out = 5, .bias_init = kWide}} >> BatchNorm1d{}, {"linear", "batch_norm"}, {7});
-  dead(WeightNorm{kConv} >> kBatchNorm, {"reshape", "weight_norm", "conv2d", "batch_norm"});
-  check({Sequential{} >> Residual{kConv >> kBatchNorm}, {"conv2d", "batch_norm"}, {"conv2d", "batch_norm", "add"}});
-}
-
-TEST_CASE("Fusion: a bias that matters is added") {
-  const auto moves = [](const Sequential& model, Mode mode = Mode::train) {
-    const Outcome out = run(model, {6, 6, 4}, mode, DType::float64, true);
-    return std::ranges::any_of(out.bias, [](double value) { return std::abs(value) > 1e-6; });
-  };
-  const auto alive = [&](const Sequential& model, const Names& ops, Mode mode = Mode::train) {
-    check({model, ops, ops, mode});
-    REQUIRE(moves(model, mode));
-  };
-  alive(kConv >> LayerNorm{{.axes = 3}}, {"conv2d", "layer_norm"});
-  alive(kConv >> kBatchNorm, {"conv2d", "batch_norm"}, Mode::eval);
-  alive(kConv >> Silu{} >> kBatchNorm, {"conv2d", "silu", "batch_norm"});
-  alive(kConv >> BatchNorm2d{{.feature_axes = {1}}}, {"conv2d", "permute", "batch_norm", "permute"});
-  const Conv2d own{{.out = 4, .kernel = 3, .activation = Activation::relu}};
-  REQUIRE(moves(own >> kBatchNorm));
 }
