@@ -129,22 +129,6 @@ void add_sums(const Tensor& sums, std::size_t half, Tensor to) {
   }
 }
 
-// x, the weight, and what there is of the others.
-class Inputs {
- public:
-  Inputs(const Var& x, const Var& weight) : all_{x, weight, x, x, x, x} {}
-  int add(const Var& input) {
-    if (!input.value()) return -1;
-    all_[static_cast<std::size_t>(count_)] = input;
-    return count_++;
-  }
-  std::span<const InputRef> span() const { return std::span(all_).first(static_cast<std::size_t>(count_)); }
-
- private:
-  std::array<InputRef, 6> all_;
-  int count_ = 2;
-};
-
 constexpr const char* kNames[] = {"conv1d_norm", "conv2d_norm", "conv3d_norm"};
 
 }  // namespace
@@ -199,21 +183,17 @@ Var conv_norm(const char* op, const ConvDims& dims, const Var& x, const Var& wei
     if (!by_image) normalize(device, false, 0);
   });
 
-  Inputs inputs(x, weight);
-  const int at_bias = inputs.add(bias);
-  const NormPlaces at{
-      .weight = inputs.add(norm.weight), .bias = inputs.add(norm.bias), .residual = inputs.add(norm.residual)};
   const char* name = kNames[x.shape().rank() - 3];
   const Var result = record(
-      name, y, inputs.span(), where,
-      [name, &device, dims, normed, at, at_bias, x = x.value(), weight = weight.value(), z = std::as_const(z),
-       mask = relu && at.residual >= 0 ? y : Tensor()](const Tensor& dy, GradSlots grads) {
+      name, y, {x, weight, optional(bias), optional(norm.weight), optional(norm.bias), optional(norm.residual)}, where,
+      [name, &device, dims, normed, x = x.value(), weight = weight.value(), z = std::as_const(z),
+       mask = relu && norm.residual.value() ? y : Tensor()](const Tensor& dy, GradSlots grads) {
         const std::int64_t channels = z.shape()[-1];
         visit_floating(name, dy.dtype(), [&]<class T>(T) {
           Tensor dz = z.like(), dx = grads.overwrite(0);
           const bool by_image = dx.size() > 0 && kernels::conv_backward_data_by_image_pays(device, dims);
           Tensor sums = z.like({by_image ? z.shape()[0] : 1, 2, channels});
-          Tensor dresidual = at.residual < 0 ? Tensor{} : grads.overwrite(at.residual);
+          Tensor dresidual = grads.overwrite(5);
           const Backward<T> differentiate{.norm = normed,
                                           .z = z.span<T>(),
                                           .weight = normed.weight.template span<T>(),
@@ -231,11 +211,11 @@ Var conv_norm(const char* op, const ConvDims& dims, const Var& x, const Var& wei
           if (dx)
             kernels::conv_backward_data(device, dims, weight.span<T>(), gradient, dx.span<T>(),
                                         {.before = by_image ? &before : nullptr});
-          Tensor dweight = grads.add(1), dbias = at_bias < 0 ? Tensor{} : grads.add(at_bias);
+          Tensor dweight = grads.add(1), dbias = grads.add(2);
           if (dweight || dbias)
             kernels::conv_backward_weights(device, dims, x.span<T>(), gradient, dweight.span<T>(), dbias.span<T>());
-          if (at.weight >= 0) add_sums<T>(sums, 0, grads.add(at.weight));
-          if (at.bias >= 0) add_sums<T>(sums, 1, grads.add(at.bias));
+          add_sums<T>(sums, 0, grads.add(3));
+          add_sums<T>(sums, 1, grads.add(4));
         });
       });
   return relu ? result : activate(result, activation, where);
