@@ -26,6 +26,7 @@ struct TraceInput {
   Shape shape;
   DType dtype;
   bool wants_gradient;
+  bool present;  // otherwise the input holds nothing
 };
 
 // One op, as it was run: for ContextOptions::trace. What it points at lives as long as the call.

@@ -18,16 +18,21 @@ void add_to(const kernels::Device& device, const Tensor& x, Tensor& y) {
 
 }  // namespace
 
-bool GradSlots::has(int input) const {
-  return static_cast<std::uint32_t>(input) < tape_->nodes[static_cast<std::size_t>(node_)].inputs;
+const detail::Node& GradSlots::node() const { return tape_->nodes[static_cast<std::size_t>(node_)]; }
+
+std::int32_t GradSlots::target(int input) const {
+  const detail::Node& node = this->node();
+  if (static_cast<std::uint32_t>(input) >= node.inputs)
+    fail<ArgumentError>(
+        node.where, node.op,
+        fmt::format("the backward asks for the gradient of input {}, there are {} inputs", input, node.inputs));
+  return tape_->inputs[node.first_input + static_cast<std::uint32_t>(input)];
 }
 
-bool GradSlots::wants(int input) const {
-  return tape_->input(tape_->nodes[static_cast<std::size_t>(node_)], input) >= 0;
-}
+bool GradSlots::wants(int input) const { return target(input) >= 0; }
 
 Tensor GradSlots::overwrite(int input) const {
-  const std::int32_t target = tape_->input(tape_->nodes[static_cast<std::size_t>(node_)], input);
+  const std::int32_t target = this->target(input);
   if (target < 0) return {};
   Tensor& gradient = tape_->gradient(target);
   if (gradient) return tape_->new_scratch(target);
@@ -36,7 +41,7 @@ Tensor GradSlots::overwrite(int input) const {
 }
 
 GradSlot GradSlots::slot(int input) const {
-  const std::int32_t target = tape_->input(tape_->nodes[static_cast<std::size_t>(node_)], input);
+  const std::int32_t target = this->target(input);
   if (target < 0) return {};
   Tensor& gradient = tape_->gradient(target);
   // Two inputs of this op are one value: the op may fill both slots in any order, so each has memory of its own.
@@ -57,12 +62,12 @@ Tensor GradSlots::add(int input) const {
 }
 
 void GradSlots::pass(int input, const Tensor& gradient) const {
-  const std::int32_t target = tape_->input(tape_->nodes[static_cast<std::size_t>(node_)], input);
+  const std::int32_t target = this->target(input);
   if (target < 0) return;
   const detail::Node& node = tape_->nodes[static_cast<std::size_t>(target)];
   if (gradient.size() != node.shape.size() || gradient.dtype() != node.dtype)
     fail<ShapeError>(
-        tape_->nodes[static_cast<std::size_t>(node_)].where, tape_->nodes[static_cast<std::size_t>(node_)].op,
+        this->node().where, this->node().op,
         fmt::format("the gradient of input {} must be {} {}, the backward gave {} {}", input, dtype_name(node.dtype),
                     to_string(node.shape), dtype_name(gradient.dtype()), to_string(gradient.shape())));
   if (!tape_->gradient(target) && node.closure != nullptr) {
@@ -107,12 +112,12 @@ void TapeState::look_at_parameters(const Node& node) {
 }
 
 TapeState* common_tape(const char* op, std::span<const InputRef> inputs, const Location& where) {
-  if (inputs.empty()) fail<ArgumentError>(where, op, "an op needs an input");
   TapeState* tape = nullptr;
   ContextState* context = nullptr;
   bool wanted = false;
   for (const InputRef& input : inputs) {
     const Var& var = *input.var;
+    if (!var.value() && input.optional) continue;
     if (!var.value()) fail<ArgumentError>(where, op, "an input holds nothing");
     if (context != nullptr && var.context() != context)
       fail<ArgumentError>(where, op, "the inputs belong to two contexts");
@@ -123,6 +128,7 @@ TapeState* common_tape(const char* op, std::span<const InputRef> inputs, const L
     tape = var.tape();
     wanted = wanted || var.requires_grad();
   }
+  if (context == nullptr) fail<ArgumentError>(where, op, "an op needs an input");
   if (wanted && tape->spent)
     fail<ArgumentError>(where, op, "backward() has been called on this tape: it takes no more ops");
   return wanted ? tape : nullptr;
@@ -161,11 +167,13 @@ Var append(TapeState* tape, const char* op, Tensor y, std::span<const InputRef> 
 
 Var untaped(const char* op, Tensor y, std::span<const InputRef> inputs, const Location& where) {
   TapeState* tape = nullptr;
-  for (const InputRef& input : inputs)
+  ContextState* context = nullptr;
+  for (const InputRef& input : inputs) {
     if (input.var->tape() != nullptr) tape = input.var->tape();
-  const Var& first = *inputs.begin()->var;
+    if (input.var->value()) context = input.var->context();
+  }
   if (tape != nullptr && tape->check_finite) check_finite(op, y, tape->context->device, where);
-  return Var(std::move(y), first.context(), tape, tape == nullptr ? 0 : tape->generation, -1);
+  return Var(std::move(y), context, tape, tape == nullptr ? 0 : tape->generation, -1);
 }
 
 }  // namespace detail

@@ -14,6 +14,10 @@
 
 namespace tapestry {
 
+namespace detail {
+struct Node;
+}
+
 // Where a backward writes one gradient. Nothing in `tensor` means that nobody wants it.
 struct GradSlot {
   Tensor tensor;
@@ -26,8 +30,7 @@ class GradSlots {
  public:
   GradSlots(detail::TapeState* tape, std::int32_t node) : tape_(tape), node_(node) {}
 
-  bool has(int input) const;    // whether the op was recorded with so many inputs
-  bool wants(int input) const;  // whether anybody needs this gradient
+  bool wants(int input) const;  // whether anybody needs this gradient; nobody does where the input holds nothing
   // To be written in full. Where the input has a gradient already, this is scratch, which the tape adds.
   Tensor overwrite(int input) const;
   // To be added to; zeros at first.
@@ -38,6 +41,8 @@ class GradSlots {
   void pass(int input, const Tensor& gradient) const;
 
  private:
+  const detail::Node& node() const;
+  std::int32_t target(int input) const;  // the node that waits for this gradient, -1: none does
   detail::TapeState* tape_;
   std::int32_t node_;
 };
@@ -47,6 +52,7 @@ namespace detail {
 struct InputRef {
   InputRef(const Var& var) : var(&var) {}  // NOLINT: implicit
   const Var* var;
+  bool optional = false;  // may hold nothing
 };
 
 struct ClosureOps {
@@ -59,8 +65,8 @@ inline constexpr ClosureOps kClosureOps{
     [](void* closure, const Tensor& dy, GradSlots grads) { (*static_cast<Backward*>(closure))(dy, grads); },
     [](void* closure) noexcept { static_cast<Backward*>(closure)->~Backward(); }};
 
-// The tape that all inputs agree on, or nullptr when none of them needs a gradient. ArgumentError for an empty Var, one
-// whose tape is gone, or inputs from two tapes or contexts.
+// The tape that all inputs agree on, or nullptr when none of them needs a gradient. ArgumentError for an empty Var that
+// is not optional, one whose tape is gone, or inputs from two tapes or contexts.
 TapeState* common_tape(const char* op, std::span<const InputRef> inputs, const Location& where);
 void* closure_space(TapeState* tape, std::size_t bytes, std::size_t alignment);
 Var append(TapeState* tape, const char* op, Tensor y, std::span<const InputRef> inputs, const Location& where,
@@ -68,6 +74,13 @@ Var append(TapeState* tape, const char* op, Tensor y, std::span<const InputRef> 
 Var untaped(const char* op, Tensor y, std::span<const InputRef> inputs, const Location& where);
 
 }  // namespace detail
+
+// An input of record() that may hold nothing. It keeps its number, and its gradient is one that nobody wants.
+inline detail::InputRef optional(const Var& input) {
+  detail::InputRef ref(input);
+  ref.optional = true;
+  return ref;
+}
 
 // Makes y = op(inputs) a Var. When an input needs a gradient, `backward`, a callable (const Tensor& dy, GradSlots), is
 // kept until it has run once; its captures are the saved tensors. Shapes of gradients are those of the inputs.

@@ -126,7 +126,8 @@ void TapeState::trace(std::size_t number, bool backward, std::span<const InputRe
   const double seconds = std::chrono::duration<double>(Clock::now() - last_event).count();
   traced.clear();
   for (const InputRef& input : given)
-    traced.push_back({input.var->shape(), input.var->dtype(), input.var->requires_grad()});
+    traced.push_back(
+        {input.var->shape(), input.var->dtype(), input.var->requires_grad(), static_cast<bool>(input.var->value())});
   const Node& node = nodes[number];
   context->options.trace({node.op, node.where, backward, seconds, number, node.shape, node.dtype, traced});
   last_event = Clock::now();  // what the sink took is nobody's

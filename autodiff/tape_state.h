@@ -55,9 +55,6 @@ struct TapeState {
   void clear_nodes() noexcept;
 
   Tensor& gradient(std::int32_t node) { return gradients[static_cast<std::size_t>(node)]; }
-  std::int32_t input(const Node& node, int index) const {
-    return inputs[node.first_input + static_cast<std::size_t>(index)];
-  }
   Tensor new_gradient(std::int32_t node);
   Tensor gradient_block(const Tensor& value);  // beside the block of a parameter's value; made at its first use
   Tensor parameter_gradient(const Tensor& value);

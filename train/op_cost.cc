@@ -10,7 +10,7 @@ double elements(const Shape& shape) { return static_cast<double>(shape.size()); 
 
 double bytes(const Shape& shape, DType dtype) { return elements(shape) * static_cast<double>(dtype_bytes(dtype)); }
 
-double bytes(const TraceInput& input) { return bytes(input.shape, input.dtype); }
+double bytes(const TraceInput& input) { return input.present ? bytes(input.shape, input.dtype) : 0; }
 
 bool one_of(std::string_view op, std::initializer_list<std::string_view> names) {
   return std::ranges::find(names, op) != names.end();
@@ -18,7 +18,7 @@ bool one_of(std::string_view op, std::initializer_list<std::string_view> names) 
 
 // The operations of a product of x and a weight, without the bias; 0 for other ops.
 double product_flops(std::string_view op, const TraceEvent& event) {
-  if (event.inputs.size() < 2) return 0;
+  if (event.inputs.size() < 2 || !event.inputs[1].present) return 0;
   const Shape &x = event.inputs[0].shape, &weight = event.inputs[1].shape;
   const auto channels = [&] { return static_cast<double>(std::max<std::int64_t>(weight[-1], 1)); };
   if (op.starts_with("conv_transpose"))  // [kernel..., O/G, C]: each input meets this part of the weight
@@ -53,11 +53,14 @@ OpCosts op_costs(const TraceEvent& event) {
   if (op == "reshape") return {};  // the same memory under another shape
   const double written = elements(event.output);
   double largest = written, gradients = 0, bias = 0;
+  std::size_t present = 0;
   OpCosts costs{
       .forward = {.flops = 0, .bytes = bytes(event.output, event.dtype), .written = bytes(event.output, event.dtype)},
       .backward = {.flops = 0, .bytes = bytes(event.output, event.dtype) + saved_bytes(op, event)}};
   for (std::size_t i = 0; i < event.inputs.size(); ++i) {
     const TraceInput& input = event.inputs[i];
+    if (!input.present) continue;
+    ++present;
     largest = std::max(largest, elements(input.shape));
     costs.forward.bytes += bytes(input);
     if (!input.wants_gradient) continue;
@@ -69,13 +72,13 @@ OpCosts op_costs(const TraceEvent& event) {
 
   if (const double product = product_flops(op, event); product > 0) {
     const int passes = (event.inputs[0].wants_gradient ? 1 : 0) + (event.inputs[1].wants_gradient ? 1 : 0);
-    costs.forward.flops = product + (event.inputs.size() > 2 ? written : 0);
+    costs.forward.flops = product + (present > 2 ? written : 0);
     costs.backward.flops = passes * product + bias;
     costs.forward.products = product;
     costs.backward.products = passes * product;
   } else if (op.find("norm") != op.npos) {
     // Mean, variance and scale, then what lies beside x; backward two sums, x again, and the three terms of dx.
-    const auto beside = static_cast<double>(event.inputs.size() - 1);
+    const auto beside = static_cast<double>(present - 1);
     costs.forward.flops = largest * (6 + beside);
     costs.backward.flops = largest * (9 + beside);
   } else if (op.find("cross_entropy") != op.npos || op.find("softmax") != op.npos) {

@@ -100,13 +100,6 @@ Tensor relu_backward(const Device& device, const Tensor& y, const Tensor& dy) {
   return masked;
 }
 
-template <class Backward>
-Var record_affine(const Call& call, const Tensor& y, const Var& x, const Var& weight, const Var& bias,
-                  const Backward& backward) {
-  if (!bias.value()) return record(call.op, y, {x, weight}, call.where, backward);
-  return record(call.op, y, {x, weight, bias}, call.where, backward);
-}
-
 Var convolve(Call call, bool same, const Var& x, const Var& weight, const Var& bias) {
   constexpr const char* kLayout = "[kernel, C/groups, O]";
   take_weight(call, x, weight, kLayout);
@@ -123,14 +116,13 @@ Var convolve(Call call, bool same, const Var& x, const Var& weight, const Var& b
   dims.relu = call.activation == Activation::relu && x.options().fuse;
   const Device& device = x.device();
   forward(device, dims, x.value(), weight.value(), bias.value(), y);
-  const Var result =
-      record_affine(call, y, x, weight, bias,
-                    [&device, dims, x = x.value(), weight = weight.value(), rectified = dims.relu ? y : Tensor()](
-                        const Tensor& dy, GradSlots grads) {
-                      const Tensor g = dims.relu ? relu_backward(device, rectified, dy) : dy;
-                      if (Tensor dx = grads.overwrite(0)) backward_data(device, dims, weight, g, dx);
-                      backward_weights(device, dims, x, g, grads.add(1), grads.has(2) ? grads.add(2) : Tensor());
-                    });
+  const Var result = record(call.op, y, {x, weight, optional(bias)}, call.where,
+                            [&device, dims, x = x.value(), weight = weight.value(),
+                             rectified = dims.relu ? y : Tensor()](const Tensor& dy, GradSlots grads) {
+                              const Tensor g = dims.relu ? relu_backward(device, rectified, dy) : dy;
+                              if (Tensor dx = grads.overwrite(0)) backward_data(device, dims, weight, g, dx);
+                              backward_weights(device, dims, x, g, grads.add(1), grads.add(2));
+                            });
   return dims.relu ? result : activate(result, call.activation, call.where);
 }
 
@@ -152,13 +144,12 @@ Var convolve_transposed(Call call, const Window::Axes& output_padding, const Var
   backward_data(device, dims, weight.value(), x.value(), y);
   if (bias.value()) detail::elementwise(device, kernels::ElementwiseOp::add, y, bias.value(), y);
   const Var result =
-      record_affine(call, y, x, weight, bias,
-                    [&device, dims, x = x.value(), weight = weight.value()](const Tensor& dy, GradSlots grads) {
-                      if (Tensor dx = grads.overwrite(0)) forward(device, dims, dy, weight, {}, dx);
-                      backward_weights(device, dims, dy, x, grads.add(1), {});
-                      if (grads.has(2))
-                        detail::give_gradient(device, grads, 2, Shape{static_cast<std::int64_t>(dims.in_channels)}, dy);
-                    });
+      record(call.op, y, {x, weight, optional(bias)}, call.where,
+             [&device, dims, x = x.value(), weight = weight.value()](const Tensor& dy, GradSlots grads) {
+               if (Tensor dx = grads.overwrite(0)) forward(device, dims, dy, weight, {}, dx);
+               backward_weights(device, dims, dy, x, grads.add(1), {});
+               detail::give_gradient(device, grads, 2, Shape{static_cast<std::int64_t>(dims.in_channels)}, dy);
+             });
   return activate(result, call.activation, call.where);
 }
 

@@ -56,7 +56,7 @@ namespace {
 
 // What a pooled norm saves; nothing for others.
 struct Pooled {
-  Pooled(const NormInputs& inputs, const Var& x, const PoolWindows& from) : shape(x.shape()) {
+  Pooled(const Var& x, bool recorded, const PoolWindows& from) : shape(x.shape()) {
     if (from.axes == 0) return;
     const auto first = static_cast<std::size_t>(3 - from.axes);
     for (std::size_t axis = first; axis < 3; ++axis) {
@@ -65,7 +65,7 @@ struct Pooled {
       windows.kernel[axis] = static_cast<std::size_t>(from.kernel[axis]);
       shape = shape.with(of_x, x.shape()[of_x] / from.kernel[axis]);
     }
-    if (!inputs.wanted()) return;
+    if (!recorded) return;
     largest = x.value().like(shape);
     taps = x.device().arena.allocate(static_cast<std::size_t>(shape.size()));
   }
@@ -88,25 +88,25 @@ Var channel_norm(const char* op, const kernels::ChannelNormDims& dims, const Nor
                  Tensor stats, const PoolWindows& windows, const Location& where) {
   const Var& x = in.x;
   const kernels::Device& device = x.device();
-  const NormInputs inputs(x, in.weight, in.bias, residual);
-  Pooled pooled(inputs, x, windows);
+  const std::array<InputRef, 4> inputs{x, optional(in.weight), optional(in.bias), optional(residual)};
+  Pooled pooled(x, std::ranges::any_of(inputs, [](const InputRef& input) { return input.var->requires_grad(); }),
+                windows);
   Tensor y = x.value().like(pooled.shape);
   visit_floating(op, x.dtype(), [&]<class T>(T) {
     kernels::channel_norm_forward(device, dims, x.value().span<T>(), in.weight.value().span<T>(),
                                   in.bias.value().span<T>(), residual.value().span<T>(), y.span<T>(),
                                   stats.span<double>(), pooled.of<T>());
   });
-  const Tensor mask = inputs.mask(dims.relu, y);
   return record(
-      op, y, inputs.span(), where,
-      [op, &device, dims, at = inputs.places(), x = x.value(), weight = in.weight.value(), bias = in.bias.value(),
-       stats = std::as_const(stats), mask, pooled](const Tensor& dy, GradSlots grads) mutable {
-        NormGradients to(grads, at);
+      op, y, inputs, where,
+      [op, &device, dims, x = x.value(), weight = in.weight.value(), bias = in.bias.value(),
+       stats = std::as_const(stats), mask = dims.relu && residual.value() ? y : Tensor{},
+       pooled](const Tensor& dy, GradSlots grads) mutable {
+        Tensor dx = grads.overwrite(0), dweight = grads.add(1), dbias = grads.add(2), dresidual = grads.overwrite(3);
         visit_floating(op, x.dtype(), [&]<class T>(T) {
           kernels::channel_norm_backward(device, dims, x.span<T>(), weight.span<T>(), bias.span<T>(),
-                                         stats.span<double>(), mask.span<T>(), dy.span<T>(), to.dx.span<T>(),
-                                         to.dweight.span<T>(), to.dbias.span<T>(), to.dresidual.span<T>(),
-                                         pooled.of<T>());
+                                         stats.span<double>(), mask.span<T>(), dy.span<T>(), dx.span<T>(),
+                                         dweight.span<T>(), dbias.span<T>(), dresidual.span<T>(), pooled.of<T>());
         });
       });
 }

@@ -53,16 +53,16 @@ Var norm_rows(const char* op, const NormOperands& in, const RowAxes& axes, const
                                 in.bias.value().span<T>(), residual.value().span<T>(), y.span<T>(),
                                 stats.span<double>());
   });
-  const detail::NormInputs inputs(x, in.weight, in.bias, residual);
-  const Tensor mask = inputs.mask(dims.relu, y);
-  return record(op, y, inputs.span(), options.where,
-                [op, &device, dims, at = inputs.places(), x = x.value(), weight = in.weight.value(),
-                 bias = in.bias.value(), stats = std::as_const(stats), mask](const Tensor& dy, GradSlots grads) {
-                  detail::NormGradients to(grads, at);
+  return record(op, y, {x, optional(in.weight), optional(in.bias), optional(residual)}, options.where,
+                [op, &device, dims, x = x.value(), weight = in.weight.value(), bias = in.bias.value(),
+                 stats = std::as_const(stats),
+                 mask = relu && residual.value() ? y : Tensor{}](const Tensor& dy, GradSlots grads) {
+                  Tensor dx = grads.overwrite(0), dweight = grads.add(1), dbias = grads.add(2),
+                         dresidual = grads.overwrite(3);
                   visit_floating(op, x.dtype(), [&]<class T>(T) {
                     kernels::layer_norm_backward(device, dims, x.span<T>(), weight.span<T>(), bias.span<T>(),
-                                                 stats.span<double>(), mask.span<T>(), dy.span<T>(), to.dx.span<T>(),
-                                                 to.dweight.span<T>(), to.dbias.span<T>(), to.dresidual.span<T>());
+                                                 stats.span<double>(), mask.span<T>(), dy.span<T>(), dx.span<T>(),
+                                                 dweight.span<T>(), dbias.span<T>(), dresidual.span<T>());
                   });
                 });
 }

@@ -151,17 +151,15 @@ Var linear(const Var& x, const Var& weight, const Var& bias, Location where) {
   Tensor y = x.value().like(sx.with(-1, sw[1]));
   const Device& device = x.device();
   multiply(device, dims, x.value(), weight.value(), bias.value(), y);
-  const auto backward = [&device, dims, x = x.value(), weight = weight.value()](const Tensor& dy, GradSlots grads) {
-    matmul_backward_a(device, dims, weight, dy, grads.slot(0));
-    matmul_backward_b(device, dims, x, dy, grads.slot(1));
-    if (!grads.has(2)) return;
-    if (GradSlot db = grads.slot(2))
-      visit_floating("linear", dy.dtype(), [&]<class T>(T) {
-        kernels::sum_rows(device, dims.m, dims.n, dy.span<T>(), db.tensor.span<T>(), db.accumulate);
-      });
-  };
-  if (!bias.value()) return record("linear", y, {x, weight}, where, backward);
-  return record("linear", y, {x, weight, bias}, where, backward);
+  return record("linear", y, {x, weight, optional(bias)}, where,
+                [&device, dims, x = x.value(), weight = weight.value()](const Tensor& dy, GradSlots grads) {
+                  matmul_backward_a(device, dims, weight, dy, grads.slot(0));
+                  matmul_backward_b(device, dims, x, dy, grads.slot(1));
+                  if (GradSlot db = grads.slot(2))
+                    visit_floating("linear", dy.dtype(), [&]<class T>(T) {
+                      kernels::sum_rows(device, dims.m, dims.n, dy.span<T>(), db.tensor.span<T>(), db.accumulate);
+                    });
+                });
 }
 
 }  // namespace tapestry

@@ -1,15 +1,11 @@
-// What the norm ops share: checks, and the list of the inputs that are there; not part of the public interface.
+// What the norm ops share: checks, types and what follows a norm; not part of the public interface.
 #pragma once
 
 #include <fmt/format.h>
 
-#include <algorithm>
-#include <array>
 #include <cmath>
-#include <span>
-#include <string_view>
-
 #include <optional>
+#include <string_view>
 
 #include "autodiff/axes.h"
 #include "autodiff/ops/activation.h"
@@ -56,47 +52,6 @@ struct NormOperands {
   // The same in another view: x as `view`, weight and bias as `affine`.
   void take(const Var& view, const Shape& affine, const Location& where);
   Var x, weight, bias;
-};
-
-// The numbers that inputs have among those of the op; -1: not there.
-struct NormPlaces {
-  int weight = -1, bias = -1, residual = -1;
-};
-
-// x, and those of the others that hold something.
-class NormInputs {
- public:
-  NormInputs(const Var& x, const Var& weight, const Var& bias, const Var& residual) : all_{x, x, x, x} {
-    places_ = {add(weight), add(bias), add(residual)};
-  }
-  std::span<const InputRef> span() const { return std::span(all_).first(static_cast<std::size_t>(count_)); }
-  const NormPlaces& places() const { return places_; }
-  // Whether a gradient will be asked for.
-  bool wanted() const {
-    return std::ranges::any_of(span(), [](const InputRef& input) { return input.var->requires_grad(); });
-  }
-  // What backward needs to know where the ReLU passes: y, or nothing where it can compute that from x.
-  Tensor mask(bool relu, const Tensor& y) const { return relu && places_.residual >= 0 ? y : Tensor{}; }
-
- private:
-  int add(const Var& input) {
-    if (!input.value()) return -1;
-    all_[static_cast<std::size_t>(count_)] = input;
-    return count_++;
-  }
-  std::array<InputRef, 4> all_;
-  int count_ = 1;
-  NormPlaces places_;
-};
-
-// Where backward writes; nothing for inputs that are not there or that nobody asks about.
-struct NormGradients {
-  NormGradients(GradSlots grads, const NormPlaces& at)
-      : dx(grads.overwrite(0)),
-        dweight(at.weight < 0 ? Tensor{} : grads.add(at.weight)),
-        dbias(at.bias < 0 ? Tensor{} : grads.add(at.bias)),
-        dresidual(at.residual < 0 ? Tensor{} : grads.overwrite(at.residual)) {}
-  Tensor dx, dweight, dbias, dresidual;
 };
 
 // What follows a norm that could not compute it: y in the type that was asked for, plus the residual, activated.

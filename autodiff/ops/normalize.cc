@@ -92,21 +92,20 @@ Normalized norm_rows(const NormStepsDims& dims, const Var& x, const Var& weight,
     kernels::norm_apply(device, dims, x.value().span<T>(), weight.value().span<T>(), bias.value().span<T>(),
                         std::as_const(stats).span<double>(), y.span<T>());
   });
-  const NormInputs inputs(x, weight, bias, {});
-  const Var out = record(o.op, y, inputs.span(), o.where,
-                         [op = o.op, &device, dims, replicas = o.replicas, at = inputs.places(), x = x.value(), mask,
-                          weight = weight.value(), stats = std::as_const(stats)](const Tensor& dy, GradSlots grads) {
-                           NormGradients to(grads, at);
+  const Var out = record(o.op, y, {x, optional(weight), optional(bias)}, o.where,
+                         [op = o.op, &device, dims, replicas = o.replicas, x = x.value(), mask, weight = weight.value(),
+                          stats = std::as_const(stats)](const Tensor& dy, GradSlots grads) {
+                           Tensor dx = grads.overwrite(0), dweight = grads.add(1), dbias = grads.add(2);
                            Tensor products = stats.like({static_cast<std::int64_t>(dims.rows), 2});
                            if (dims.n == 0) products.fill(0);
                            const auto means = products.span<double>();
                            visit_floating(op, x.dtype(), [&]<class T>(T) {
                              kernels::norm_products(device, dims, x.span<T>(), weight.span<T>(), stats.span<double>(),
-                                                    dy.span<T>(), means, to.dweight.span<T>(), to.dbias.span<T>());
+                                                    dy.span<T>(), means, dweight.span<T>(), dbias.span<T>());
                              if (replicas) share_products(replicas, means, dims.n);
-                             if (to.dx)
+                             if (dx)
                                kernels::norm_gradient(device, dims, x.span<T>(), mask.span<T>(), weight.span<T>(),
-                                                      stats.span<double>(), means, dy.span<T>(), to.dx.span<T>());
+                                                      stats.span<double>(), means, dy.span<T>(), dx.span<T>());
                            });
                          });
   return {out, stats};

@@ -48,14 +48,13 @@ Var norm_of(const char* op, const WeightNormDims& dims, const Var& w, const Var&
     kernels::weight_norm_forward(device, dims, w.value().span<T>(), gain.value().span<T>(), y.span<T>(),
                                  stats.span<double>());
   });
-  const detail::NormInputs inputs(w, gain, {}, {});
-  return record(op, y, inputs.span(), where,
-                [op, &device, dims, at = inputs.places(), w = w.value(), gain = gain.value(),
-                 stats = std::as_const(stats)](const Tensor& dy, GradSlots grads) {
-                  detail::NormGradients to(grads, at);
+  return record(op, y, {w, optional(gain)}, where,
+                [op, &device, dims, w = w.value(), gain = gain.value(), stats = std::as_const(stats)](const Tensor& dy,
+                                                                                                      GradSlots grads) {
+                  Tensor dw = grads.overwrite(0), dgain = grads.add(1);
                   visit_floating(op, w.dtype(), [&]<class T>(T) {
                     kernels::weight_norm_backward(device, dims, w.span<T>(), gain.span<T>(), stats.span<double>(),
-                                                  dy.span<T>(), to.dx.span<T>(), to.dweight.span<T>());
+                                                  dy.span<T>(), dw.span<T>(), dgain.span<T>());
                   });
                 });
 }
