@@ -58,28 +58,11 @@ struct Norm {
     channels.batch = some;
     if (!rows) return body(channels, part);
     body(
-        kernels::NormDims{
+        kernels::RowNormDims{
             .rows = some * dims.positions, .n = dims.channels, .epsilon = dims.epsilon, .relu = dims.relu},
         part);
   }
 };
-
-template <class... Args>
-void norm_forward(const Device& device, const kernels::NormDims& dims, Args&&... args) {
-  kernels::layer_norm_forward(device, dims, args...);
-}
-template <class... Args>
-void norm_forward(const Device& device, const kernels::ChannelNormDims& dims, Args&&... args) {
-  kernels::channel_norm_forward(device, dims, args...);
-}
-template <class... Args>
-void norm_backward(const Device& device, const kernels::NormDims& dims, Args&&... args) {
-  kernels::layer_norm_backward(device, dims, args...);
-}
-template <class... Args>
-void norm_backward(const Device& device, const kernels::ChannelNormDims& dims, Args&&... args) {
-  kernels::channel_norm_backward(device, dims, args...);
-}
 
 template <class T>
 struct Forward {
@@ -90,7 +73,19 @@ struct Forward {
 
   void operator()(const Device& device, bool by_image, std::size_t image) const {
     norm.visit(by_image, image, [&](const auto& dims, const auto& part) {
-      norm_forward(device, dims, part(z), weight, bias, part(residual), part(y), part(stats));
+      const auto fill = [&](auto arguments) {
+        arguments.x = part(z);
+        arguments.weight = weight;
+        arguments.bias = bias;
+        arguments.residual = part(residual);
+        arguments.y = part(y);
+        arguments.stats = part(stats);
+        return arguments;
+      };
+      if constexpr (std::is_same_v<decltype(dims), const kernels::RowNormDims&>)
+        kernels::row_norm_forward(device, dims, fill(kernels::RowNormForward<T>()));
+      else
+        kernels::channel_norm_forward(device, dims, fill(kernels::ChannelNormForward<T>()));
     });
   }
 };
@@ -110,8 +105,23 @@ struct Backward {
     const std::span<T> own = sums.subspan(image * 2 * channels, 2 * channels);
     std::ranges::fill(own, T{0});
     norm.visit(by_image, image, [&](const auto& dims, const auto& part) {
-      norm_backward(device, dims, part(z), weight, bias, part(stats), part(mask), part(dy), part(dz),
-                    own.first(channels), own.last(channels), part(dresidual));
+      const auto fill = [&](auto arguments) {
+        arguments.x = part(z);
+        arguments.weight = weight;
+        arguments.bias = bias;
+        arguments.stats = part(stats);
+        arguments.y = part(mask);
+        arguments.dy = part(dy);
+        arguments.dx = part(dz);
+        arguments.dweight = own.first(channels);
+        arguments.dbias = own.last(channels);
+        arguments.dresidual = part(dresidual);
+        return arguments;
+      };
+      if constexpr (std::is_same_v<decltype(dims), const kernels::RowNormDims&>)
+        kernels::row_norm_backward(device, dims, fill(kernels::RowNormBackward<T>()));
+      else
+        kernels::channel_norm_backward(device, dims, fill(kernels::ChannelNormBackward<T>()));
     });
   }
 };

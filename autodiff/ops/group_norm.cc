@@ -92,9 +92,14 @@ Var channel_norm(const char* op, const kernels::ChannelNormDims& dims, const Nor
   Pooled pooled(inputs, x, windows);
   Tensor y = x.value().like(pooled.shape);
   visit_floating(op, x.dtype(), [&]<class T>(T) {
-    kernels::channel_norm_forward(device, dims, x.value().span<T>(), in.weight.value().span<T>(),
-                                  in.bias.value().span<T>(), residual.value().span<T>(), y.span<T>(),
-                                  stats.span<double>(), pooled.of<T>());
+    kernels::channel_norm_forward(device, dims,
+                                  {.x = x.value().span<T>(),
+                                   .weight = in.weight.value().span<T>(),
+                                   .bias = in.bias.value().span<T>(),
+                                   .residual = residual.value().span<T>(),
+                                   .y = y.span<T>(),
+                                   .stats = stats.span<double>(),
+                                   .pool = pooled.of<T>()});
   });
   const Tensor mask = inputs.mask(dims.relu, y);
   return record(
@@ -103,10 +108,18 @@ Var channel_norm(const char* op, const kernels::ChannelNormDims& dims, const Nor
        stats = std::as_const(stats), mask, pooled](const Tensor& dy, GradSlots grads) mutable {
         NormGradients to(grads, at);
         visit_floating(op, x.dtype(), [&]<class T>(T) {
-          kernels::channel_norm_backward(device, dims, x.span<T>(), weight.span<T>(), bias.span<T>(),
-                                         stats.span<double>(), mask.span<T>(), dy.span<T>(), to.dx.span<T>(),
-                                         to.dweight.span<T>(), to.dbias.span<T>(), to.dresidual.span<T>(),
-                                         pooled.of<T>());
+          kernels::channel_norm_backward(device, dims,
+                                         {.x = x.span<T>(),
+                                          .weight = weight.span<T>(),
+                                          .bias = bias.span<T>(),
+                                          .stats = stats.span<double>(),
+                                          .y = mask.span<T>(),
+                                          .dy = dy.span<T>(),
+                                          .dx = to.dx.span<T>(),
+                                          .dweight = to.dweight.span<T>(),
+                                          .dbias = to.dbias.span<T>(),
+                                          .dresidual = to.dresidual.span<T>(),
+                                          .pool = pooled.of<T>()});
         });
       });
 }
