@@ -11,7 +11,7 @@ namespace {
 
 using namespace tapestry;
 
-kernels::NormDims dims_of(const benchmark::State& state) {
+kernels::RowNormDims dims_of(const benchmark::State& state) {
   return {.rows = static_cast<std::size_t>(state.range(0)),
           .n = static_cast<std::size_t>(state.range(1)),
           .relu = state.range(2) != 0};
@@ -31,15 +31,19 @@ bench::Tensors inputs(const Context& context, const Shape& x, std::int64_t n, st
           context.zeros({n})};
 }
 
-constexpr auto kLayerForward = []<class T>(const Context& context, const kernels::NormDims& dims, T,
+constexpr auto kLayerForward = []<class T>(const Context& context, const kernels::RowNormDims& dims, T,
                                            bench::Tensors& t) {
-  const std::span<const T> x = t[kX].span<T>(), weight = t[kWeight].span<T>(), bias = t[kBias].span<T>();
-  kernels::layer_norm_forward(context.device(), dims, x, weight, bias, {}, t[kY].span<T>(), t[kStats].span<double>());
+  kernels::row_norm_forward(context.device(), dims,
+                            {.x = t[kX].span<T>(),
+                             .weight = t[kWeight].span<T>(),
+                             .bias = t[kBias].span<T>(),
+                             .y = t[kY].span<T>(),
+                             .stats = t[kStats].span<double>()});
 };
 
 void layer_norm_forward(benchmark::State& state) {
   const Context context = bench::make_context();
-  const kernels::NormDims dims = dims_of(state);
+  const kernels::RowNormDims dims = dims_of(state);
   const bench::Tensors tensors = inputs(context, {state.range(0), state.range(1)}, state.range(1), state.range(0));
   bench::measure(state, context, tensors, 0, 8.0 * static_cast<double>(tensors[kX].size()),
                  [&](auto type, bench::Tensors& t) { kLayerForward(context, dims, type, t); });
@@ -48,15 +52,20 @@ void layer_norm_forward(benchmark::State& state) {
 
 void layer_norm_backward(benchmark::State& state) {
   const Context context = bench::make_context();
-  const kernels::NormDims dims = dims_of(state);
+  const kernels::RowNormDims dims = dims_of(state);
   bench::Tensors tensors = inputs(context, {state.range(0), state.range(1)}, state.range(1), state.range(0));
   kLayerForward(context, dims, float{}, tensors);
   bench::measure(state, context, tensors, 0, 12.0 * static_cast<double>(tensors[kX].size()),
                  [&]<class T>(T, bench::Tensors& t) {
-                   const std::span<const T> x = t[kX].span<T>(), weight = t[kWeight].span<T>(),
-                                            bias = t[kBias].span<T>(), dy = t[kDy].span<T>();
-                   kernels::layer_norm_backward(context.device(), dims, x, weight, bias, t[kStats].span<double>(), {},
-                                                dy, t[kDx].span<T>(), t[kDweight].span<T>(), t[kDbias].span<T>(), {});
+                   kernels::row_norm_backward(context.device(), dims,
+                                              {.x = t[kX].span<T>(),
+                                               .weight = t[kWeight].span<T>(),
+                                               .bias = t[kBias].span<T>(),
+                                               .stats = t[kStats].span<double>(),
+                                               .dy = t[kDy].span<T>(),
+                                               .dx = t[kDx].span<T>(),
+                                               .dweight = t[kDweight].span<T>(),
+                                               .dbias = t[kDbias].span<T>()});
                  });
   bench::report_elements(state, static_cast<std::size_t>(tensors[kX].size()));
 }
@@ -83,8 +92,12 @@ bench::Tensors channel_inputs(const Context& context, const kernels::ChannelNorm
 
 constexpr auto kChannelForward = []<class T>(const Context& context, const kernels::ChannelNormDims& dims, T,
                                              bench::Tensors& t) {
-  const std::span<const T> x = t[kX].span<T>(), weight = t[kWeight].span<T>(), bias = t[kBias].span<T>();
-  kernels::channel_norm_forward(context.device(), dims, x, weight, bias, {}, t[kY].span<T>(), t[kStats].span<double>());
+  kernels::channel_norm_forward(context.device(), dims,
+                                {.x = t[kX].span<T>(),
+                                 .weight = t[kWeight].span<T>(),
+                                 .bias = t[kBias].span<T>(),
+                                 .y = t[kY].span<T>(),
+                                 .stats = t[kStats].span<double>()});
 };
 
 void channel_norm_relu_forward(benchmark::State& state) {
@@ -103,10 +116,15 @@ void channel_norm_relu_backward(benchmark::State& state) {
   kChannelForward(context, dims, float{}, tensors);
   bench::measure(state, context, tensors, 0, (dims.batch == 1 ? 20.0 : 12.0) * static_cast<double>(tensors[kX].size()),
                  [&]<class T>(T, bench::Tensors& t) {
-                   const std::span<const T> x = t[kX].span<T>(), weight = t[kWeight].span<T>(),
-                                            bias = t[kBias].span<T>(), dy = t[kDy].span<T>();
-                   kernels::channel_norm_backward(context.device(), dims, x, weight, bias, t[kStats].span<double>(), {},
-                                                  dy, t[kDx].span<T>(), t[kDweight].span<T>(), t[kDbias].span<T>(), {});
+                   kernels::channel_norm_backward(context.device(), dims,
+                                                  {.x = t[kX].span<T>(),
+                                                   .weight = t[kWeight].span<T>(),
+                                                   .bias = t[kBias].span<T>(),
+                                                   .stats = t[kStats].span<double>(),
+                                                   .dy = t[kDy].span<T>(),
+                                                   .dx = t[kDx].span<T>(),
+                                                   .dweight = t[kDweight].span<T>(),
+                                                   .dbias = t[kDbias].span<T>()});
                  });
   bench::report_elements(state, static_cast<std::size_t>(tensors[kX].size()));
 }
@@ -140,27 +158,35 @@ class PooledNorm {
 
   template <class T>
   void forward(T, bench::Tensors& t) {
-    const std::span<const T> x = t[kX].span<T>(), weight = t[kWeight].span<T>(), bias = t[kBias].span<T>();
-    const std::span<double> stats = t[kStats].span<double>();
-    if (fused_)
-      return kernels::channel_norm_forward(context_.device(), dims_, x, weight, bias, {}, t[kPooledY].span<T>(), stats,
-                                           pool<T>());
-    kernels::channel_norm_forward(context_.device(), dims_, x, weight, bias, {}, t[kY].span<T>(), stats);
+    kernels::channel_norm_forward(context_.device(), dims_,
+                                  {.x = t[kX].span<T>(),
+                                   .weight = t[kWeight].span<T>(),
+                                   .bias = t[kBias].span<T>(),
+                                   .y = (fused_ ? t[kPooledY] : t[kY]).template span<T>(),
+                                   .stats = t[kStats].span<double>(),
+                                   .pool = fused_ ? pool<T>() : kernels::NormPool<T>{}});
+    if (fused_) return;
     kernels::max_pool_forward(context_.device(), windows_.dims(dims_.positions, dims_.channels),
                               std::span<const T>(t[kY].span<T>()), t[kPooledY].span<T>(), taps());
   }
   template <class T>
   void backward(T, bench::Tensors& t) {
-    const std::span<const T> x = t[kX].span<T>(), weight = t[kWeight].span<T>(), bias = t[kBias].span<T>();
     std::span<const T> dy = t[kPooledDy].span<T>();
     if (!fused_) {
       kernels::max_pool_backward(context_.device(), windows_.dims(dims_.positions, dims_.channels),
                                  std::span<const std::uint8_t>(taps()), dy, t[kDy].span<T>());
       dy = t[kDy].span<T>();
     }
-    kernels::channel_norm_backward(context_.device(), dims_, x, weight, bias, t[kStats].span<double>(), {}, dy,
-                                   t[kDx].span<T>(), t[kDweight].span<T>(), t[kDbias].span<T>(), {},
-                                   fused_ ? pool<T>() : kernels::NormPool<T>{});
+    kernels::channel_norm_backward(context_.device(), dims_,
+                                   {.x = t[kX].span<T>(),
+                                    .weight = t[kWeight].span<T>(),
+                                    .bias = t[kBias].span<T>(),
+                                    .stats = t[kStats].span<double>(),
+                                    .dy = dy,
+                                    .dx = t[kDx].span<T>(),
+                                    .dweight = t[kDweight].span<T>(),
+                                    .dbias = t[kDbias].span<T>(),
+                                    .pool = fused_ ? pool<T>() : kernels::NormPool<T>{}});
   }
 
   const Context& context() const { return context_; }

@@ -76,7 +76,7 @@ class Kernels {
       : device_(context.device()), rows_(c.kind == Kind::layer_norm), t_(t) {
     const auto size = static_cast<std::size_t>(c.shape.size()), channels = static_cast<std::size_t>(c.shape[-1]);
     const std::size_t batch = c.kind == Kind::group_norm_relu ? static_cast<std::size_t>(c.shape[0]) : 1;
-    layer_ = {.rows = size / channels, .n = channels};
+    row_ = {.rows = size / channels, .n = channels};
     channel_ = {.batch = batch,
                 .positions = size / channels / batch,
                 .channels = channels,
@@ -84,29 +84,42 @@ class Kernels {
                 .relu = true};
   }
   void forward() {
-    const std::span<const float> x = of(t_.x), weight = of(t_.weight), bias = of(t_.bias);
     if (rows_)
-      kernels::layer_norm_forward(device_, layer_, x, weight, bias, {}, t_.y.span<float>(), t_.stats.span<double>());
+      kernels::row_norm_forward(device_, row_, forward_arguments<kernels::RowNormForward<float>>());
     else
-      kernels::channel_norm_forward(device_, channel_, x, weight, bias, {}, t_.y.span<float>(),
-                                    t_.stats.span<double>());
+      kernels::channel_norm_forward(device_, channel_, forward_arguments<kernels::ChannelNormForward<float>>());
   }
   void backward() {
-    const std::span<const float> x = of(t_.x), weight = of(t_.weight), bias = of(t_.bias), dy = of(t_.dy);
     if (rows_)
-      kernels::layer_norm_backward(device_, layer_, x, weight, bias, t_.stats.span<double>(), {}, dy,
-                                   t_.dx.span<float>(), t_.dweight.span<float>(), t_.dbias.span<float>(), {});
+      kernels::row_norm_backward(device_, row_, backward_arguments<kernels::RowNormBackward<float>>());
     else
-      kernels::channel_norm_backward(device_, channel_, x, weight, bias, t_.stats.span<double>(), {}, dy,
-                                     t_.dx.span<float>(), t_.dweight.span<float>(), t_.dbias.span<float>(), {});
+      kernels::channel_norm_backward(device_, channel_, backward_arguments<kernels::ChannelNormBackward<float>>());
   }
 
  private:
-  static std::span<const float> of(const Tensor& tensor) { return tensor.span<float>(); }
+  template <class Arguments>
+  Arguments forward_arguments() {
+    return {.x = t_.x.span<float>(),
+            .weight = t_.weight.span<float>(),
+            .bias = t_.bias.span<float>(),
+            .y = t_.y.span<float>(),
+            .stats = t_.stats.span<double>()};
+  }
+  template <class Arguments>
+  Arguments backward_arguments() {
+    return {.x = t_.x.span<float>(),
+            .weight = t_.weight.span<float>(),
+            .bias = t_.bias.span<float>(),
+            .stats = t_.stats.span<double>(),
+            .dy = t_.dy.span<float>(),
+            .dx = t_.dx.span<float>(),
+            .dweight = t_.dweight.span<float>(),
+            .dbias = t_.dbias.span<float>()};
+  }
   const kernels::Device& device_;
   bool rows_;
   Tensors& t_;
-  kernels::NormDims layer_;
+  kernels::RowNormDims row_;
   kernels::ChannelNormDims channel_;
 };
 

@@ -137,26 +137,6 @@ struct CrossEntropyDims {
   double label_smoothing = 0;
 };
 
-// Rows of n numbers, each with a mean and a variance of its own.
-struct NormDims {
-  std::size_t rows = 0, n = 0;
-  double epsilon = 1e-5;
-  bool relu = false;   // y = max(y, 0)
-  bool center = true;  // otherwise means are taken as 0, and the variance is the mean of the squares
-};
-
-// x [batch, positions, channels]: in each sample, each of `groups` equal groups of channels has a mean and a variance
-// of its own. Batch norm is one sample with as many groups as channels.
-struct ChannelNormDims {
-  std::size_t batch = 0, positions = 0, channels = 1, groups = 1;
-  double epsilon = 1e-5;
-  bool relu = false;      // y = max(y, 0)
-  bool frozen = false;    // the statistics are given, and constants
-  bool two_pass = false;  // squares are summed from the mean itself, never from a number near it
-  std::size_t sample() const { return positions * channels; }
-  std::size_t group_size() const { return channels / groups; }
-};
-
 // A weight [outer, features, inner] whose features are scaled alone, centered or not.
 struct WeightNormDims {
   std::size_t outer = 1, features = 1, inner = 1;
@@ -169,14 +149,6 @@ struct WeightNormDims {
 struct LocalResponseDims {
   std::size_t n = 1, before = 0, after = 0;  // both below n
   double scale = 1e-4, beta = 0.75, k = 1;
-};
-
-// Rows of n numbers with statistics of their own, some of which may not count. Each of `weight_rows` runs of
-// neighbouring rows has its own row of weight and bias. Without `center` the mean is taken as 0.
-struct NormStepsDims {
-  std::size_t rows = 0, n = 0, weight_rows = 1;
-  double epsilon = 1e-5;
-  bool center = true;
 };
 
 // A loss of pairs (x, target); delta is Huber's.

@@ -5,30 +5,25 @@
 #include <span>
 
 #include "kernels/device.h"
-#include "kernels/dims.h"
-#include "kernels/norm/windows.h"
+#include "kernels/reference/norm_channels.h"
 #include "kernels/reference/norm_windows.h"
 
 namespace tapestry::kernels {
 
-// y = (x - mean) rstd weight + bias + residual, then max(y, 0) if dims.relu; rstd = 1 / sqrt(variance + epsilon). x, y
-// and residual (or empty) are [batch, positions, channels], weight and bias [channels] or empty. stats [batch, groups,
-// 2] get mean and biased variance, or hold them where dims.frozen. Exact where a mean is far larger than the deviation;
+// y = (x - mean) rstd weight + bias + residual, then max(y, 0) if dims.relu; rstd = 1 / sqrt(variance + epsilon). stats
+// get mean and biased variance, or hold them where dims.frozen. Exact where a mean is far larger than the deviation;
 // equal numbers give exactly the bias; a NaN or an infinity makes its whole group NaN. With `pool`, y has the largest
 // of each window alone, and there is no residual. Wu and He 2018, "Group normalization"; Ioffe and Szegedy 2015, "Batch
 // normalization".
-void channel_norm_forward(const Device&, const ChannelNormDims&, std::span<const float> x,
-                          std::span<const float> weight, std::span<const float> bias, std::span<const float> residual,
-                          std::span<float> y, std::span<double> stats, const NormPool<float>& pool = {});
-inline void channel_norm_forward(const Device& device, const ChannelNormDims& dims, std::span<const double> x,
-                                 std::span<const double> weight, std::span<const double> bias,
-                                 std::span<const double> residual, std::span<double> y, std::span<double> stats,
-                                 const NormPool<double>& pool = {}) {
-  if (pool.windows == nullptr) return reference::channel_norm_forward(dims, x, weight, bias, residual, y, stats);
-  const Block block = device.arena.allocate(x.size_bytes());
-  const std::span<double> all(reinterpret_cast<double*>(block.data()), x.size());
-  reference::channel_norm_forward(dims, x, weight, bias, residual, all, stats);
-  reference::pool_windows(pool, dims.channels, x, std::span<const double>(all), y);
+void channel_norm_forward(const Device&, const ChannelNormDims&, const ChannelNormForward<float>&);
+inline void channel_norm_forward(const Device& device, const ChannelNormDims& dims,
+                                 const ChannelNormForward<double>& a) {
+  if (a.pool.windows == nullptr) return reference::channel_norm_forward(dims, a);
+  const Block block = device.arena.allocate(a.x.size_bytes());
+  ChannelNormForward<double> whole = a;
+  whole.y = {reinterpret_cast<double*>(block.data()), a.x.size()};
+  reference::channel_norm_forward(dims, whole);
+  reference::pool_windows(a.pool, dims.channels, a.x, std::span<const double>(whole.y), a.y);
 }
 
 // With h = (x - mean) rstd, and g what of dy passes the ReLU: dresidual = g, dx = rstd (g weight - mean(g weight) - h
@@ -36,25 +31,18 @@ inline void channel_norm_forward(const Device& device, const ChannelNormDims& di
 // ReLU passes where y > 0; y may be empty where nothing was added to the norm, which is then computed again. Empty
 // outputs are skipped. Fixed pieces of samples have sums of their own, merged in double, in order. With `pool`, dy has
 // one number for each window, which is the gradient of its largest element.
-void channel_norm_backward(const Device&, const ChannelNormDims&, std::span<const float> x,
-                           std::span<const float> weight, std::span<const float> bias, std::span<const double> stats,
-                           std::span<const float> y, std::span<const float> dy, std::span<float> dx,
-                           std::span<float> dweight, std::span<float> dbias, std::span<float> dresidual,
-                           const NormPool<float>& pool = {});
-inline void channel_norm_backward(const Device& device, const ChannelNormDims& dims, std::span<const double> x,
-                                  std::span<const double> weight, std::span<const double> bias,
-                                  std::span<const double> stats, std::span<const double> y, std::span<const double> dy,
-                                  std::span<double> dx, std::span<double> dweight, std::span<double> dbias,
-                                  std::span<double> dresidual, const NormPool<double>& pool = {}) {
+void channel_norm_backward(const Device&, const ChannelNormDims&, const ChannelNormBackward<float>&);
+inline void channel_norm_backward(const Device& device, const ChannelNormDims& dims,
+                                  const ChannelNormBackward<double>& a) {
   const Block block = device.arena.allocate(2 * dims.channels * sizeof(double));
-  const Block spread = device.arena.allocate(pool.windows == nullptr ? 0 : x.size_bytes());
-  if (pool.windows != nullptr) {
-    const std::span<double> all(reinterpret_cast<double*>(spread.data()), x.size());
-    reference::spread_windows(pool, dims.channels, dy, all);
-    dy = all;
+  const Block spread = device.arena.allocate(a.pool.windows == nullptr ? 0 : a.x.size_bytes());
+  ChannelNormBackward<double> whole = a;
+  if (a.pool.windows != nullptr) {
+    const std::span<double> all(reinterpret_cast<double*>(spread.data()), a.x.size());
+    reference::spread_windows(a.pool, dims.channels, a.dy, all);
+    whole.dy = all;
   }
-  reference::channel_norm_backward(dims, x, weight, bias, stats, y, dy, dx, dweight, dbias, dresidual,
-                                   {reinterpret_cast<double*>(block.data()), 2 * dims.channels});
+  reference::channel_norm_backward(dims, whole, {reinterpret_cast<double*>(block.data()), 2 * dims.channels});
 }
 
 }  // namespace tapestry::kernels

@@ -93,22 +93,36 @@ Var channel_norm(const char* op, const kernels::ChannelNormDims& dims, const Nor
                 windows);
   Tensor y = x.value().like(pooled.shape);
   visit_floating(op, x.dtype(), [&]<class T>(T) {
-    kernels::channel_norm_forward(device, dims, x.value().span<T>(), in.weight.value().span<T>(),
-                                  in.bias.value().span<T>(), residual.value().span<T>(), y.span<T>(),
-                                  stats.span<double>(), pooled.of<T>());
+    kernels::channel_norm_forward(device, dims,
+                                  {.x = x.value().span<T>(),
+                                   .weight = in.weight.value().span<T>(),
+                                   .bias = in.bias.value().span<T>(),
+                                   .residual = residual.value().span<T>(),
+                                   .y = y.span<T>(),
+                                   .stats = stats.span<double>(),
+                                   .pool = pooled.of<T>()});
   });
-  return record(
-      op, y, inputs, where,
-      [op, &device, dims, x = x.value(), weight = in.weight.value(), bias = in.bias.value(),
-       stats = std::as_const(stats), mask = dims.relu && residual.value() ? y : Tensor{},
-       pooled](const Tensor& dy, GradSlots grads) mutable {
-        Tensor dx = grads.overwrite(0), dweight = grads.add(1), dbias = grads.add(2), dresidual = grads.overwrite(3);
-        visit_floating(op, x.dtype(), [&]<class T>(T) {
-          kernels::channel_norm_backward(device, dims, x.span<T>(), weight.span<T>(), bias.span<T>(),
-                                         stats.span<double>(), mask.span<T>(), dy.span<T>(), dx.span<T>(),
-                                         dweight.span<T>(), dbias.span<T>(), dresidual.span<T>(), pooled.of<T>());
-        });
-      });
+  return record(op, y, inputs, where,
+                [op, &device, dims, x = x.value(), weight = in.weight.value(), bias = in.bias.value(),
+                 stats = std::as_const(stats), mask = dims.relu && residual.value() ? y : Tensor{},
+                 pooled](const Tensor& dy, GradSlots grads) mutable {
+                  Tensor dx = grads.overwrite(0), dweight = grads.add(1), dbias = grads.add(2),
+                         dresidual = grads.overwrite(3);
+                  visit_floating(op, x.dtype(), [&]<class T>(T) {
+                    kernels::channel_norm_backward(device, dims,
+                                                   {.x = x.span<T>(),
+                                                    .weight = weight.span<T>(),
+                                                    .bias = bias.span<T>(),
+                                                    .stats = stats.span<double>(),
+                                                    .y = mask.span<T>(),
+                                                    .dy = dy.span<T>(),
+                                                    .dx = dx.span<T>(),
+                                                    .dweight = dweight.span<T>(),
+                                                    .dbias = dbias.span<T>(),
+                                                    .dresidual = dresidual.span<T>(),
+                                                    .pool = pooled.of<T>()});
+                  });
+                });
 }
 
 }  // namespace detail

@@ -40,18 +40,22 @@ Var norm_rows(const char* op, const NormOperands& in, const RowAxes& axes, const
               const Options& options) {
   const Var& x = in.x;
   const auto n = static_cast<std::size_t>(detail::sizes_of(x.shape(), axes.reduced).size());
-  const kernels::NormDims dims{.rows = n == 0 ? 0 : static_cast<std::size_t>(x.shape().size()) / n,
-                               .n = n,
-                               .epsilon = options.epsilon,
-                               .relu = relu,
-                               .center = kCenters<Options>};
+  const kernels::RowNormDims dims{.rows = n == 0 ? 0 : static_cast<std::size_t>(x.shape().size()) / n,
+                                  .n = n,
+                                  .epsilon = options.epsilon,
+                                  .relu = relu,
+                                  .center = kCenters<Options>};
   const kernels::Device& device = x.device();
   Tensor y = x.value().like();
   Tensor stats = x.value().like({static_cast<std::int64_t>(dims.rows), 2}, DType::float64);
   visit_floating(op, x.dtype(), [&]<class T>(T) {
-    kernels::layer_norm_forward(device, dims, x.value().span<T>(), in.weight.value().span<T>(),
-                                in.bias.value().span<T>(), residual.value().span<T>(), y.span<T>(),
-                                stats.span<double>());
+    kernels::row_norm_forward(device, dims,
+                              {.x = x.value().span<T>(),
+                               .weight = in.weight.value().span<T>(),
+                               .bias = in.bias.value().span<T>(),
+                               .residual = residual.value().span<T>(),
+                               .y = y.span<T>(),
+                               .stats = stats.span<double>()});
   });
   return record(op, y, {x, optional(in.weight), optional(in.bias), optional(residual)}, options.where,
                 [op, &device, dims, x = x.value(), weight = in.weight.value(), bias = in.bias.value(),
@@ -60,9 +64,17 @@ Var norm_rows(const char* op, const NormOperands& in, const RowAxes& axes, const
                   Tensor dx = grads.overwrite(0), dweight = grads.add(1), dbias = grads.add(2),
                          dresidual = grads.overwrite(3);
                   visit_floating(op, x.dtype(), [&]<class T>(T) {
-                    kernels::layer_norm_backward(device, dims, x.span<T>(), weight.span<T>(), bias.span<T>(),
-                                                 stats.span<double>(), mask.span<T>(), dy.span<T>(), dx.span<T>(),
-                                                 dweight.span<T>(), dbias.span<T>(), dresidual.span<T>());
+                    kernels::row_norm_backward(device, dims,
+                                               {.x = x.span<T>(),
+                                                .weight = weight.span<T>(),
+                                                .bias = bias.span<T>(),
+                                                .stats = stats.span<double>(),
+                                                .y = mask.span<T>(),
+                                                .dy = dy.span<T>(),
+                                                .dx = dx.span<T>(),
+                                                .dweight = dweight.span<T>(),
+                                                .dbias = dbias.span<T>(),
+                                                .dresidual = dresidual.span<T>()});
                   });
                 });
 }

@@ -11,7 +11,7 @@
 namespace tapestry::detail {
 namespace {
 
-using kernels::NormStepsDims;
+using kernels::GeneralNormDims;
 
 std::size_t count_of(const Shape& shape, const Axes& axes) {
   return static_cast<std::size_t>(sizes_of(shape, axes).size());
@@ -80,7 +80,7 @@ void share_products(const ReplicaMean& replicas, std::span<double> products, std
   for (double& mean : products) mean /= static_cast<double>(n);
 }
 
-Normalized norm_rows(const NormStepsDims& dims, const Var& x, const Var& weight, const Var& bias, const Tensor& mask,
+Normalized norm_rows(const GeneralNormDims& dims, const Var& x, const Var& weight, const Var& bias, const Tensor& mask,
                      const NormalizeOptions& o) {
   const kernels::Device& device = x.device();
   const auto rows = static_cast<std::int64_t>(dims.rows);
@@ -89,8 +89,12 @@ Normalized norm_rows(const NormStepsDims& dims, const Var& x, const Var& weight,
   visit_floating(o.op, x.dtype(), [&]<class T>(T) {
     kernels::norm_moments(device, dims, x.value().span<T>(), mask.span<T>(), stats.span<double>());
     if (o.replicas) share_moments(o.replicas, stats.span<double>(), y.like({rows}, DType::float64).span<double>());
-    kernels::norm_apply(device, dims, x.value().span<T>(), weight.value().span<T>(), bias.value().span<T>(),
-                        std::as_const(stats).span<double>(), y.span<T>());
+    kernels::norm_apply(device, dims,
+                        {.x = x.value().span<T>(),
+                         .weight = weight.value().span<T>(),
+                         .bias = bias.value().span<T>(),
+                         .stats = std::as_const(stats).span<double>(),
+                         .y = y.span<T>()});
   });
   const Var out = record(o.op, y, {x, optional(weight), optional(bias)}, o.where,
                          [op = o.op, &device, dims, replicas = o.replicas, x = x.value(), mask, weight = weight.value(),
@@ -100,12 +104,24 @@ Normalized norm_rows(const NormStepsDims& dims, const Var& x, const Var& weight,
                            if (dims.n == 0) products.fill(0);
                            const auto means = products.span<double>();
                            visit_floating(op, x.dtype(), [&]<class T>(T) {
-                             kernels::norm_products(device, dims, x.span<T>(), weight.span<T>(), stats.span<double>(),
-                                                    dy.span<T>(), means, dweight.span<T>(), dbias.span<T>());
+                             kernels::norm_products(device, dims,
+                                                    {.x = x.span<T>(),
+                                                     .weight = weight.span<T>(),
+                                                     .stats = stats.span<double>(),
+                                                     .dy = dy.span<T>(),
+                                                     .products = means,
+                                                     .dweight = dweight.span<T>(),
+                                                     .dbias = dbias.span<T>()});
                              if (replicas) share_products(replicas, means, dims.n);
                              if (dx)
-                               kernels::norm_gradient(device, dims, x.span<T>(), mask.span<T>(), weight.span<T>(),
-                                                      stats.span<double>(), means, dy.span<T>(), dx.span<T>());
+                               kernels::norm_gradient(device, dims,
+                                                      {.x = x.span<T>(),
+                                                       .mask = mask.span<T>(),
+                                                       .weight = weight.span<T>(),
+                                                       .stats = stats.span<double>(),
+                                                       .products = means,
+                                                       .dy = dy.span<T>(),
+                                                       .dx = dx.span<T>()});
                            });
                          });
   return {out, stats};
@@ -120,7 +136,7 @@ Tensor whole_mask(const Tensor& mask, const Var& x, const Location& where) {
 
 Normalized normalize(const Var& x, const Var& weight, const Var& bias, const NormalizeOptions& o) {
   const RowOrder order(x.shape(), weight, bias, o.axes);
-  const NormStepsDims dims{
+  const GeneralNormDims dims{
       .rows = order.rows, .n = order.n, .weight_rows = order.weight_rows, .epsilon = o.epsilon, .center = o.center};
   const Tensor mask = o.mask ? order.rows_of(x.constant(o.mask), dims.rows, o.where).value() : Tensor{};
   Normalized result = norm_rows(dims, order.rows_of(x, dims.rows, o.where), order.parameter_rows(weight, o.where),

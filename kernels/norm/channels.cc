@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "kernels/norm/mask.h"
+#include "kernels/norm/windows.h"
 #include "kernels/norm/work.h"
 #include "kernels/simd/or_null.h"
 
@@ -39,15 +40,17 @@ void find_moments(const NormWork& work, const NormWork::Task& task, const float*
   }
 }
 
-bool all_fit(const ChannelNormDims& dims, const double* stats) {
+bool all_fit(const ChannelNormDims& dims, std::span<const double> stats) {
   for (std::size_t g = 0; g < dims.groups; ++g)
     if (!fits_float(stats[2 * g + 1], dims.epsilon)) return false;
   return true;
 }
 
-void set_forward_factors(const NormWork& work, const NormWork::Task& task, const float* weight, const float* bias,
-                         const double* stats) {
-  forward_factors(work.device.target, work.dims, weight, bias, stats, task.factors());
+// From the arguments of one sample, forward or backward.
+template <class Sample>
+void set_forward_factors(const NormWork& work, const NormWork::Task& task, const Sample& sample) {
+  forward_factors(work.device.target, work.dims, or_null(sample.weight), or_null(sample.bias), sample.stats.data(),
+                  task.factors());
   task.repeat(0, 3);
 }
 
@@ -55,12 +58,6 @@ const float* piece_of(std::span<const float> values, std::size_t at) {
   return values.empty() ? nullptr : values.data() + at;
 }
 float* piece_of(std::span<float> values, std::size_t at) { return values.empty() ? nullptr : values.data() + at; }
-
-// What of a pooled norm belongs to sample n of `batch`.
-NormPool<float> sample_of(const NormPool<float>& pool, std::size_t n, std::size_t batch) {
-  const auto part = [&](auto values) { return values.subspan(n * (values.size() / batch), values.size() / batch); };
-  return {pool.windows, part(pool.largest), part(pool.taps)};
-}
 
 // Windows are written position by position, all else in rows of columns.
 bool streams(const NormWork& work, const NormPool<float>& pool, std::span<const float> out) {
@@ -83,31 +80,27 @@ void for_windows(const Device& device, const ChannelNormDims& dims, const NormWo
   for (std::size_t i = 0; i < pieces; ++i) piece(i);
 }
 
-// Where floats cannot hold what lies between, a sample is pooled by plain loops.
-struct WholeSample {
-  WholeSample(const Device& device, const ChannelNormDims& dims, const NormPool<float>& pool)
-      : dims(dims),
-        pool(pool),
-        block(device.arena.allocate(pool.windows == nullptr ? 0 : dims.sample() * sizeof(float))),
-        all(reinterpret_cast<float*>(block.data()), dims.sample()) {}
-  float* normalized(float* y) const { return pool.windows == nullptr ? y : all.data(); }
-  void pool_to(const float* x, float* y) const {
-    if (pool.windows == nullptr) return;
-    const std::size_t windows = dims.sample() / pool.windows->taps();
-    reference::pool_windows(pool, dims.channels, std::span(x, all.size()), std::span<const float>(all),
-                            std::span(y, windows));
+// A sample by plain loops, where floats cannot hold what lies between; whatever it pools is scratch.
+void normalize_in_double(const Device& device, const ChannelNormDims& dims, const ChannelNormForward<float>& sample) {
+  if (sample.pool.windows == nullptr) return reference::normalize_sample(dims, sample);
+  const Block block = device.arena.allocate(sample.x.size_bytes());
+  ChannelNormForward<float> whole = sample;
+  whole.y = {reinterpret_cast<float*>(block.data()), sample.x.size()};
+  reference::normalize_sample(dims, whole);
+  reference::pool_windows(sample.pool, dims.channels, sample.x, std::span<const float>(whole.y), sample.y);
+}
+void gradient_in_double(const Device& device, const ChannelNormDims& dims, const ChannelNormBackward<float>& sample,
+                        double* sums) {
+  const Block block = device.arena.allocate(sample.pool.windows == nullptr ? 0 : sample.x.size_bytes());
+  ChannelNormBackward<float> whole = sample;
+  if (sample.pool.windows != nullptr) {
+    const std::span<float> spread(reinterpret_cast<float*>(block.data()), sample.x.size());
+    reference::spread_windows(sample.pool, dims.channels, sample.dy, spread);
+    whole.dy = spread;
   }
-  const float* spread(const float* dy) const {
-    if (pool.windows == nullptr) return dy;
-    const std::size_t windows = dims.sample() / pool.windows->taps();
-    reference::spread_windows(pool, dims.channels, std::span(dy, windows), all);
-    return all.data();
-  }
-  const ChannelNormDims& dims;
-  const NormPool<float> pool;
-  const Block block;
-  const std::span<float> all;
-};
+  reference::sample_sums(dims, whole, sums);
+  if (!whole.dx.empty()) reference::sample_gradient(dims, whole, sums);
+}
 
 // What the sums of a backward pass run over: x, or of pooled norms the largest of each window, whose gradients are no
 // differences from a common one.
@@ -120,37 +113,24 @@ ChannelNormDims summed_dims(ChannelNormDims dims, const NormPool<float>& pool) {
 
 }  // namespace
 
-void channel_norm_forward(const Device& device, const ChannelNormDims& dims, std::span<const float> x,
-                          std::span<const float> weight, std::span<const float> bias, std::span<const float> residual,
-                          std::span<float> y, std::span<double> stats, const NormPool<float>& pool) {
-  if (x.empty()) return;
+void channel_norm_forward(const Device& device, const ChannelNormDims& dims, const ChannelNormForward<float>& a) {
+  if (a.x.empty()) return;
   const NormWork work(device, dims);
-  const bool stream = streams(work, pool, y) && (pool.largest.empty() || streams(work, pool, pool.largest));
+  const bool stream = streams(work, a.pool, a.y) && (a.pool.largest.empty() || streams(work, a.pool, a.pool.largest));
   work.for_samples([&](std::size_t n, const NormWork::Task& task) {
-    const std::size_t at = n * dims.sample();
-    const NormPool<float> own_pool = sample_of(pool, n, dims.batch);
-    float* const own_y = y.data() + n * (y.size() / dims.batch);
-    double* const own = stats.data() + n * dims.groups * 2;
-    if (!dims.frozen) find_moments(work, task, x.data() + at, own);
-    if (!all_fit(dims, own)) {
-      const WholeSample whole(device, dims, own_pool);
-      reference::normalize_sample(dims, x.data() + at, weight, bias, piece_of(residual, at), own,
-                                  whole.normalized(own_y));
-      return whole.pool_to(x.data() + at, own_y);
-    }
-    set_forward_factors(work, task, or_null(weight), or_null(bias), own);
-    if (pool.windows != nullptr)
-      return for_windows(device, dims, task, *pool.windows, stream, [&](const NormWindowRows& rows) {
-        normalize_windows(device.target, rows, x.data() + at, task.columns(),
-                          {own_y, or_null(own_pool.largest), or_null(own_pool.taps)});
+    const ChannelNormForward<float> own = a.sample(dims.batch, n);
+    if (!dims.frozen) find_moments(work, task, own.x.data(), own.stats.data());
+    if (!all_fit(dims, own.stats)) return normalize_in_double(device, dims, own);
+    set_forward_factors(work, task, own);
+    if (own.pool.windows != nullptr)
+      return for_windows(device, dims, task, *own.pool.windows, stream, [&](const NormWindowRows& rows) {
+        normalize_windows(device.target, rows, own.x.data(), task.columns(),
+                          {own.y.data(), or_null(own.pool.largest), or_null(own.pool.taps)});
       });
     task.for_pieces_back([&](std::size_t begin, std::size_t size, const NormSums&) {
-      const NormPiece piece{.x = x.data() + at + begin,
-                            .residual = piece_of(residual, at + begin),
-                            .y = nullptr,
-                            .dy = nullptr,
-                            .out = y.data() + at + begin,
-                            .dresidual = nullptr,
+      const NormPiece piece{.x = own.x.data() + begin,
+                            .residual = piece_of(own.residual, begin),
+                            .out = own.y.data() + begin,
                             .size = size,
                             .stream = stream};
       normalize_columns(device.target, piece, dims.relu, task.columns());
@@ -158,49 +138,36 @@ void channel_norm_forward(const Device& device, const ChannelNormDims& dims, std
   });
 }
 
-void channel_norm_backward(const Device& device, const ChannelNormDims& dims, std::span<const float> x,
-                           std::span<const float> weight, std::span<const float> bias, std::span<const double> stats,
-                           std::span<const float> y, std::span<const float> dy, std::span<float> dx,
-                           std::span<float> dweight, std::span<float> dbias, std::span<float> dresidual,
-                           const NormPool<float>& pool) {
-  if (x.empty()) return;
-  const ChannelNormDims summed = summed_dims(dims, pool);
-  const float* const of_sums = pool.windows == nullptr ? x.data() : pool.largest.data();
+void channel_norm_backward(const Device& device, const ChannelNormDims& dims, const ChannelNormBackward<float>& a) {
+  if (a.x.empty()) return;
+  const ChannelNormDims summed = summed_dims(dims, a.pool);
   const NormWork work(device, summed);
   const std::size_t channels = dims.channels;
   const Block block = device.arena.allocate(work.tasks() * 2 * channels * sizeof(double));
   double* const totals = reinterpret_cast<double*>(block.data());  // of each task, over its samples
   std::fill_n(totals, work.tasks() * 2 * channels, 0.0);
-  const NormMask mask = mask_of(dims.relu, y);
-  const bool stream = streams(work, pool, dx);
+  const NormMask mask = mask_of(dims.relu, a.y);
+  const bool stream = streams(work, a.pool, a.dx);
   work.for_samples([&](std::size_t n, const NormWork::Task& task) {
-    const std::size_t at = n * dims.sample(), sum_at = n * summed.sample();
-    const NormPool<float> own_pool = sample_of(pool, n, dims.batch);
-    const double* const own = stats.data() + n * dims.groups * 2;
+    const ChannelNormBackward<float> own = a.sample(dims.batch, n);
     double* const sums = task.sums();
     const auto add_to_totals = [&] {
       for (std::size_t i = 0; i < 2 * channels; ++i) totals[task.index() * 2 * channels + i] += sums[i];
     };
-    if (!all_fit(dims, own)) {
-      const WholeSample whole(device, dims, own_pool);
-      const float* const own_dy = whole.spread(dy.data() + sum_at);
-      reference::sample_sums(dims, x.data() + at, weight, bias, own, own_dy, piece_of(y, at), piece_of(dresidual, at),
-                             sums);
-      if (!dx.empty())
-        reference::sample_gradient(dims, x.data() + at, weight, bias, own, own_dy, piece_of(y, at), sums,
-                                   dx.data() + at);
+    if (!all_fit(dims, own.stats)) {
+      gradient_in_double(device, dims, own, sums);
       return add_to_totals();
     }
-    set_forward_factors(work, task, or_null(weight), or_null(bias), own);
-    const NormColumns columns = task.columns(set_shifts(device.target, summed, dy.data() + sum_at, task.factor(5)));
+    set_forward_factors(work, task, own);
+    const NormColumns columns = task.columns(set_shifts(device.target, summed, own.dy.data(), task.factor(5)));
     task.repeat(5, 1);
-    const auto piece = [&](std::size_t begin, std::size_t size) {
-      return NormPiece{.x = of_sums + sum_at + begin,
-                       .residual = nullptr,
-                       .y = piece_of(y, sum_at + begin),
-                       .dy = dy.data() + sum_at + begin,
-                       .out = piece_of(dx, at + begin),
-                       .dresidual = piece_of(dresidual, sum_at + begin),
+    const auto piece = [&, of_sums = own.pool.windows == nullptr ? own.x.data() : own.pool.largest.data()](
+                           std::size_t begin, std::size_t size) {
+      return NormPiece{.x = of_sums + begin,
+                       .y = piece_of(own.y, begin),
+                       .dy = own.dy.data() + begin,
+                       .out = piece_of(own.dx, begin),
+                       .dresidual = piece_of(own.dresidual, begin),
                        .size = size,
                        .stream = stream};
     };
@@ -208,19 +175,19 @@ void channel_norm_backward(const Device& device, const ChannelNormDims& dims, st
       column_products(device.target, piece(begin, size), mask, columns, to);
     });
     task.merge();
-    backward_factors(device.target, dims, or_null(weight), sums, task.factors(), task.scratch());
+    backward_factors(device.target, dims, or_null(own.weight), sums, task.factors(), task.scratch());
     task.repeat(3, 2);
     add_to_totals();
-    if (dx.empty()) return;
-    if (pool.windows != nullptr)
-      return for_windows(device, dims, task, *pool.windows, stream, [&](const NormWindowRows& rows) {
-        gradient_windows(device.target, rows, x.data() + at, {nullptr, own_pool.largest.data(), own_pool.taps.data()},
-                         dy.data() + sum_at, columns, dx.data() + at);
+    if (own.dx.empty()) return;
+    if (own.pool.windows != nullptr)
+      return for_windows(device, dims, task, *own.pool.windows, stream, [&](const NormWindowRows& rows) {
+        gradient_windows(device.target, rows, own.x.data(), {nullptr, own.pool.largest.data(), own.pool.taps.data()},
+                         own.dy.data(), columns, own.dx.data());
       });
     task.for_pieces_back([&](std::size_t begin, std::size_t size, const NormSums&) {
       NormPiece masked = piece(begin, size);
       if (masked.dresidual != nullptr) masked.dy = masked.dresidual;
-      gradient_columns(device.target, masked, dresidual.empty() ? mask : NormMask::none, columns);
+      gradient_columns(device.target, masked, own.dresidual.empty() ? mask : NormMask::none, columns);
     });
   });
   const auto add = [&](std::span<float> out, std::size_t first) {
@@ -230,8 +197,8 @@ void channel_norm_backward(const Device& device, const ChannelNormDims& dims, st
       out[c] = static_cast<float>(static_cast<double>(out[c]) + sum);
     }
   };
-  add(dweight, 0);
-  add(dbias, channels);
+  add(a.dweight, 0);
+  add(a.dbias, channels);
 }
 
 }  // namespace tapestry::kernels

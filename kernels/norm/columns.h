@@ -23,11 +23,12 @@ struct NormSums {
   double* totals;
 };
 
+// What a pass reads and writes; nullptr where it is missing.
 struct NormPiece {
-  const float *x, *residual, *y, *dy;  // residual may be nullptr, y where the mask does not ask for it
-  float *out, *dresidual;              // dresidual may be nullptr
-  std::size_t size;
-  bool stream;  // whether out, which is aligned to vectors, goes past the caches
+  const float *x = nullptr, *residual = nullptr, *y = nullptr, *dy = nullptr;
+  float *out = nullptr, *dresidual = nullptr;
+  std::size_t size = 0;
+  bool stream = false;  // whether out, which is aligned to vectors, goes past the caches
 };
 
 // totals = the sums of t and t^2 over a piece of the `positions` that the channels have.

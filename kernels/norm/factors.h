@@ -2,7 +2,7 @@
 // the factors of channels. Arrays have an element for each channel, all arithmetic is in double.
 #pragma once
 
-#include "kernels/dims.h"
+#include "kernels/reference/norm_channels.h"
 #include "kernels/target.h"
 
 namespace tapestry::kernels {

@@ -44,7 +44,7 @@ HWY_INLINE V Selected(V v, const float* mask, std::size_t j, Lanes lanes) {
 }
 
 // One row, `count` numbers of which are selected, `first` among them; 0 in its place where they are not centred.
-void RowMoments(const NormStepsDims& dims, const float* HWY_RESTRICT x, const float* mask, double first, double count,
+void RowMoments(const GeneralNormDims& dims, const float* HWY_RESTRICT x, const float* mask, double first, double count,
                 double* stats) {
   const Doubles d;
   double sum = 0, squares = 0;
@@ -136,7 +136,7 @@ HWY_EXPORT(RowGradient);
 
 // Calls body(row) for all rows.
 template <class Body>
-void for_rows(const Device& device, const NormStepsDims& dims, const Body& body) {
+void for_rows(const Device& device, const GeneralNormDims& dims, const Body& body) {
   if (dims.n == 0) return;
   parallel_for(device.pool, dims.rows, std::max<std::size_t>(1, kGrain / dims.n),
                [&](std::size_t begin, std::size_t end) {
@@ -146,7 +146,7 @@ void for_rows(const Device& device, const NormStepsDims& dims, const Body& body)
 
 // The rows that share a row of weight, cut into groups whose sums over rows are made in float.
 struct RowGroups {
-  explicit RowGroups(const NormStepsDims& d)
+  explicit RowGroups(const GeneralNormDims& d)
       : run(d.rows / d.weight_rows),
         length(std::clamp<std::size_t>(8 * kGrain / d.n, 4, 64)),
         each((run + length - 1) / length) {}
@@ -154,7 +154,7 @@ struct RowGroups {
 };
 
 // out [weight_rows, n] += the groups' sums, which lie `stride` apart, in order.
-void merge(const NormStepsDims& dims, const RowGroups& groups, const float* sums, std::size_t stride,
+void merge(const GeneralNormDims& dims, const RowGroups& groups, const float* sums, std::size_t stride,
            std::span<float> out) {
   for (std::size_t i = 0; i < out.size(); ++i) {
     const std::size_t first = i / dims.n * groups.each, j = i % dims.n;
@@ -166,7 +166,7 @@ void merge(const NormStepsDims& dims, const RowGroups& groups, const float* sums
 
 }  // namespace
 
-void norm_moments(const Device& device, const NormStepsDims& dims, std::span<const float> x,
+void norm_moments(const Device& device, const GeneralNormDims& dims, std::span<const float> x,
                   std::span<const float> mask, std::span<double> stats) {
   for_rows(device, dims, [&](std::size_t row) {
     const float* const in = x.data() + row * dims.n;
@@ -185,23 +185,19 @@ void norm_moments(const Device& device, const NormStepsDims& dims, std::span<con
   });
 }
 
-void norm_apply(const Device& device, const NormStepsDims& dims, std::span<const float> x,
-                std::span<const float> weight, std::span<const float> bias, std::span<const double> stats,
-                std::span<float> y) {
+void norm_apply(const Device& device, const GeneralNormDims& dims, const NormApply<float>& a) {
   for_rows(device, dims, [&](std::size_t row) {
     TAPESTRY_CALL(device.target, RowApply)
-    (reference::RowView<float>(dims, weight, stats.data(), row), dims.n, x.data(), or_null(weight), or_null(bias),
-     y.data());
+    (reference::RowView<float>(dims, a.weight, a.stats.data(), row), dims.n, a.x.data(), or_null(a.weight),
+     or_null(a.bias), a.y.data());
   });
 }
 
-void norm_products(const Device& device, const NormStepsDims& dims, std::span<const float> x,
-                   std::span<const float> weight, std::span<const double> stats, std::span<const float> dy,
-                   std::span<double> products, std::span<float> dweight, std::span<float> dbias) {
-  if (x.empty()) return;
+void norm_products(const Device& device, const GeneralNormDims& dims, const NormProducts<float>& a) {
+  if (a.x.empty()) return;
   const RowGroups groups(dims);
   const std::size_t count = groups.each * dims.weight_rows;
-  const bool summed = !dweight.empty() || !dbias.empty(), direct = groups.each == 1;
+  const bool summed = !a.dweight.empty() || !a.dbias.empty(), direct = groups.each == 1;
   const Block block = summed && !direct ? device.arena.allocate(count * 2 * dims.n * sizeof(float)) : Block();
   float* const sums = reinterpret_cast<float*>(block.data());
   parallel_for(device.pool, count, std::max<std::size_t>(1, kGrain / (groups.length * dims.n)),
@@ -216,24 +212,22 @@ void norm_products(const Device& device, const NormStepsDims& dims, std::span<co
                    const std::size_t last = std::min(first + groups.length, (group / groups.each + 1) * groups.run);
                    for (std::size_t row = first; row < last; ++row) {
                      TAPESTRY_CALL(device.target, RowProducts)
-                     (reference::RowView<float>(dims, weight, stats.data(), row), dims.n, x.data(), dy.data(),
-                      or_null(weight), products.data() + 2 * row, to(dweight, 0), to(dbias, 1));
-                     if (!dims.center) products[2 * row] = 0;
+                     (reference::RowView<float>(dims, a.weight, a.stats.data(), row), dims.n, a.x.data(), a.dy.data(),
+                      or_null(a.weight), a.products.data() + 2 * row, to(a.dweight, 0), to(a.dbias, 1));
+                     if (!dims.center) a.products[2 * row] = 0;
                    }
                  }
                });
   if (direct) return;
-  merge(dims, groups, sums, 2 * dims.n, dweight);
-  if (!dbias.empty()) merge(dims, groups, sums + dims.n, 2 * dims.n, dbias);
+  merge(dims, groups, sums, 2 * dims.n, a.dweight);
+  if (!a.dbias.empty()) merge(dims, groups, sums + dims.n, 2 * dims.n, a.dbias);
 }
 
-void norm_gradient(const Device& device, const NormStepsDims& dims, std::span<const float> x,
-                   std::span<const float> mask, std::span<const float> weight, std::span<const double> stats,
-                   std::span<const double> products, std::span<const float> dy, std::span<float> dx) {
+void norm_gradient(const Device& device, const GeneralNormDims& dims, const NormGradient<float>& a) {
   for_rows(device, dims, [&](std::size_t row) {
     TAPESTRY_CALL(device.target, RowGradient)
-    (reference::RowView<float>(dims, weight, stats.data(), row), dims.n, x.data(), dy.data(), or_null(mask),
-     or_null(weight), products.data() + 2 * row, dx.data());
+    (reference::RowView<float>(dims, a.weight, a.stats.data(), row), dims.n, a.x.data(), a.dy.data(), or_null(a.mask),
+     or_null(a.weight), a.products.data() + 2 * row, a.dx.data());
   });
 }
 

@@ -26,11 +26,4 @@ inline bool norm_streams(std::span<const float> out, std::size_t width) {
   return out.size() >= kLeast && width % 16 == 0 && reinterpret_cast<std::uintptr_t>(out.data()) % 64 == 0;
 }
 
-// What layer norm reads and writes; nullptr where it is missing.
-struct LayerNormArrays {
-  const float *x, *weight, *bias, *residual, *y, *dy;
-  float *out, *dresidual, *sum_weight, *sum_bias;
-  bool stream;  // whether out goes past the caches
-};
-
 }  // namespace tapestry::kernels

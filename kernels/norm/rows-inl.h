@@ -11,7 +11,7 @@
 #include <limits>
 #include <type_traits>
 
-#include "kernels/norm/mask.h"
+#include "kernels/norm/rows.h"
 #include "kernels/simd/lanes-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -40,7 +40,7 @@ struct RowFactors {
 
 // The norm itself, of h. Forward and backward must find the same sign, so it is written once.
 template <bool kWeight, bool kBias, class D, class Lanes>
-HWY_INLINE hn::Vec<D> Affine(D d, const LayerNormArrays& a, hn::Vec<D> h, std::size_t j, Lanes lanes) {
+HWY_INLINE hn::Vec<D> Affine(D d, const RowNormArrays& a, hn::Vec<D> h, std::size_t j, Lanes lanes) {
   if constexpr (kWeight && kBias)
     return hn::MulAdd(h, load(d, a.weight + j, lanes), load(d, a.bias + j, lanes));
   else if constexpr (kWeight)

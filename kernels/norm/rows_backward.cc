@@ -2,6 +2,7 @@
 #include <array>
 
 #include "kernels/norm/mask.h"
+#include "kernels/norm/rows.h"
 #include "kernels/norm_rows.h"
 #include "kernels/simd/or_null.h"
 
@@ -27,7 +28,7 @@ struct RowGradients {
   using D = hn::ScalableTag<float>;
   using V = hn::Vec<D>;
 
-  HWY_INLINE RowGradients(const LayerNormArrays& arrays, const double* stats, const NormDims& dims, std::size_t row)
+  HWY_INLINE RowGradients(const RowNormArrays& arrays, const double* stats, const RowNormDims& dims, std::size_t row)
       : a(arrays), factors(stats[2 * row], stats[2 * row + 1]), at(row * dims.n) {
     if (!dims.center) return;
     const FirstLanes one{1};
@@ -65,7 +66,7 @@ struct RowGradients {
       return hn::Sub(g, hn::Set(d, first));
   }
 
-  const LayerNormArrays& a;
+  const RowNormArrays& a;
   RowFactors factors;
   std::size_t at;
   float first = 0, rest = 0;
@@ -74,7 +75,7 @@ struct RowGradients {
 // Sums over kRows rows, which share what they add to sum_weight and sum_bias: of what is centred, and of that times h.
 // dresidual gets what has passed.
 template <std::size_t kRows, class Rows>
-HWY_INLINE void SumRows(std::size_t n, const LayerNormArrays& a, const Rows& rows, double (&totals)[kRows][2]) {
+HWY_INLINE void SumRows(std::size_t n, const RowNormArrays& a, const Rows& rows, double (&totals)[kRows][2]) {
   const hn::ScalableTag<float> d;
   using V = hn::Vec<decltype(d)>;
   const std::size_t block = kSumLength * hn::Lanes(d);
@@ -106,7 +107,7 @@ HWY_INLINE void SumRows(std::size_t n, const LayerNormArrays& a, const Rows& row
 
 // dx = rstd (c - mean - h slope), where the mean and the slope are those of c and of c h.
 template <NormMask kMask, bool kStream, bool kWeight, std::size_t kRows>
-HWY_INLINE void BackwardRows(const NormDims& dims, const LayerNormArrays& a,
+HWY_INLINE void BackwardRows(const RowNormDims& dims, const RowNormArrays& a,
                              const std::array<RowGradients<kMask, kWeight>, kRows>& rows) {
   const hn::ScalableTag<float> d;
   double totals[kRows][2] = {};
@@ -126,8 +127,8 @@ HWY_INLINE void BackwardRows(const NormDims& dims, const LayerNormArrays& a,
   }
 }
 
-void LayerNormBackward(const NormDims& dims, const LayerNormArrays& a, NormMask mask, const double* HWY_RESTRICT stats,
-                       std::size_t begin, std::size_t end) {
+void GradientRows(const RowNormDims& dims, const RowNormArrays& a, NormMask mask, const double* HWY_RESTRICT stats,
+                  std::size_t begin, std::size_t end) {
   WithMask(mask, [&](auto constant) HWY_ATTR {
     WithStream(a.stream, [&](auto stream) HWY_ATTR {
       WithConstant(a.weight != nullptr, [&](auto weight) HWY_ATTR {
@@ -153,7 +154,7 @@ HWY_AFTER_NAMESPACE();
 namespace tapestry::kernels {
 namespace {
 
-HWY_EXPORT(LayerNormBackward);
+HWY_EXPORT(GradientRows);
 
 // out += the sum of the groups' partial sums [groups, n], which lie `stride` apart.
 void merge(const float* sums, std::size_t groups, std::size_t stride, std::span<float> out) {
@@ -170,41 +171,37 @@ void merge(const float* sums, std::size_t groups, std::size_t stride, std::span<
 
 }  // namespace
 
-void layer_norm_backward(const Device& device, const NormDims& dims, std::span<const float> x,
-                         std::span<const float> weight, std::span<const float> bias, std::span<const double> stats,
-                         std::span<const float> y, std::span<const float> dy, std::span<float> dx,
-                         std::span<float> dweight, std::span<float> dbias, std::span<float> dresidual) {
-  if (x.empty()) return;
+void row_norm_backward(const Device& device, const RowNormDims& dims, const RowNormBackward<float>& a) {
+  if (a.x.empty()) return;
   const std::size_t n = dims.n;
   const std::size_t rows = std::clamp<std::size_t>(8 * kGrain / n, 4, 64);  // whose sums over rows are made in float
   const std::size_t groups = (dims.rows + rows - 1) / rows;
-  const bool summed = !dweight.empty() || !dbias.empty();
+  const bool summed = !a.dweight.empty() || !a.dbias.empty();
   const Block block = summed ? device.arena.allocate(groups * 2 * n * sizeof(float)) : Block();
   float* sums = summed ? reinterpret_cast<float*>(block.data()) : nullptr;
-  const NormMask mask = mask_of(dims.relu, y);
-  const bool stream = norm_streams(dx, n);
+  const NormMask mask = mask_of(dims.relu, a.y);
+  const bool stream = norm_streams(a.dx, n);
   parallel_for(device.pool, groups, std::max<std::size_t>(1, kGrain / (rows * n)),
                [&](std::size_t begin, std::size_t end) {
                  for (std::size_t group = begin; group < end; ++group) {
                    float* own = summed ? sums + group * 2 * n : nullptr;
                    if (summed) std::fill(own, own + 2 * n, 0.0f);
-                   const LayerNormArrays arrays{.x = x.data(),
-                                                .weight = or_null(weight),
-                                                .bias = or_null(bias),
-                                                .residual = nullptr,
-                                                .y = or_null(y),
-                                                .dy = dy.data(),
-                                                .out = or_null(dx),
-                                                .dresidual = or_null(dresidual),
-                                                .sum_weight = dweight.empty() ? nullptr : own,
-                                                .sum_bias = dbias.empty() ? nullptr : own + n,
-                                                .stream = stream};
-                   TAPESTRY_CALL(device.target, LayerNormBackward)
-                   (dims, arrays, mask, stats.data(), group * rows, std::min(dims.rows, (group + 1) * rows));
+                   const RowNormArrays arrays{.x = a.x.data(),
+                                              .weight = or_null(a.weight),
+                                              .bias = or_null(a.bias),
+                                              .y = or_null(a.y),
+                                              .dy = a.dy.data(),
+                                              .out = or_null(a.dx),
+                                              .dresidual = or_null(a.dresidual),
+                                              .sum_weight = a.dweight.empty() ? nullptr : own,
+                                              .sum_bias = a.dbias.empty() ? nullptr : own + n,
+                                              .stream = stream};
+                   TAPESTRY_CALL(device.target, GradientRows)
+                   (dims, arrays, mask, a.stats.data(), group * rows, std::min(dims.rows, (group + 1) * rows));
                  }
                });
-  merge(sums, groups, 2 * n, dweight);
-  if (!dbias.empty()) merge(sums + n, groups, 2 * n, dbias);
+  merge(sums, groups, 2 * n, a.dweight);
+  if (!a.dbias.empty()) merge(sums + n, groups, 2 * n, a.dbias);
 }
 
 }  // namespace tapestry::kernels

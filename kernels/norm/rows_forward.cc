@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "kernels/norm/mask.h"
+#include "kernels/norm/rows.h"
 #include "kernels/simd/or_null.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -23,7 +24,7 @@ namespace tapestry::kernels::HWY_NAMESPACE {
 // Mean and variance of a row in one pass, in double, of differences from the first number: its distance from the mean
 // is at most sqrt(n) deviations, which costs n roundings of a double, and no float is too large to be squared. Without
 // a mean, differences are from 0.
-HWY_INLINE reference::Moments RowMoments(const float* HWY_RESTRICT x, const NormDims& dims) {
+HWY_INLINE reference::Moments RowMoments(const float* HWY_RESTRICT x, const RowNormDims& dims) {
   const Doubles d;
   const double count = static_cast<double>(dims.n), start = dims.center ? static_cast<double>(x[0]) : 0;
   const auto first = hn::Set(d, start);
@@ -43,7 +44,7 @@ constexpr std::size_t kRowsAtOnce = 4;
 // Statistics of some rows first, then their results: what one row waits for is computed beside the others. A tail is a
 // residual or a ReLU.
 template <bool kStream, bool kWeight, bool kBias, bool kTail>
-HWY_INLINE void ForwardRows(const NormDims& dims, const LayerNormArrays& a, double* HWY_RESTRICT stats,
+HWY_INLINE void ForwardRows(const RowNormDims& dims, const RowNormArrays& a, double* HWY_RESTRICT stats,
                             std::size_t begin, std::size_t end) {
   const hn::ScalableTag<float> d;
   for (std::size_t row = begin; row < end; ++row) {
@@ -66,8 +67,8 @@ HWY_INLINE void ForwardRows(const NormDims& dims, const LayerNormArrays& a, doub
   }
 }
 
-void LayerNormForward(const NormDims& dims, const LayerNormArrays& a, double* HWY_RESTRICT stats, std::size_t begin,
-                      std::size_t end) {
+void NormalizeRows(const RowNormDims& dims, const RowNormArrays& a, double* HWY_RESTRICT stats, std::size_t begin,
+                   std::size_t end) {
   WithStream(a.stream, [&](auto stream) HWY_ATTR {
     WithConstant(a.weight != nullptr, [&](auto weight) HWY_ATTR {
       WithConstant(a.bias != nullptr, [&](auto bias) HWY_ATTR {
@@ -88,28 +89,21 @@ HWY_AFTER_NAMESPACE();
 namespace tapestry::kernels {
 namespace {
 
-HWY_EXPORT(LayerNormForward);
+HWY_EXPORT(NormalizeRows);
 
 }  // namespace
 
-void layer_norm_forward(const Device& device, const NormDims& dims, std::span<const float> x,
-                        std::span<const float> weight, std::span<const float> bias, std::span<const float> residual,
-                        std::span<float> y, std::span<double> stats) {
-  if (y.empty()) return;
-  const LayerNormArrays arrays{.x = x.data(),
-                               .weight = or_null(weight),
-                               .bias = or_null(bias),
-                               .residual = or_null(residual),
-                               .y = nullptr,
-                               .dy = nullptr,
-                               .out = y.data(),
-                               .dresidual = nullptr,
-                               .sum_weight = nullptr,
-                               .sum_bias = nullptr,
-                               .stream = norm_streams(y, dims.n)};
+void row_norm_forward(const Device& device, const RowNormDims& dims, const RowNormForward<float>& a) {
+  if (a.y.empty()) return;
+  const RowNormArrays arrays{.x = a.x.data(),
+                             .weight = or_null(a.weight),
+                             .bias = or_null(a.bias),
+                             .residual = or_null(a.residual),
+                             .out = a.y.data(),
+                             .stream = norm_streams(a.y, dims.n)};
   parallel_for(device.pool, dims.rows, std::max<std::size_t>(1, kGrain / dims.n),
                [&](std::size_t begin, std::size_t end) {
-                 TAPESTRY_CALL(device.target, LayerNormForward)(dims, arrays, stats.data(), begin, end);
+                 TAPESTRY_CALL(device.target, NormalizeRows)(dims, arrays, a.stats.data(), begin, end);
                });
 }
 

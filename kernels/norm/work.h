@@ -6,10 +6,10 @@
 #include <span>
 
 #include "kernels/device.h"
-#include "kernels/dims.h"
 #include "kernels/norm/columns.h"
 #include "kernels/norm/factors.h"
 #include "kernels/norm/mask.h"
+#include "kernels/reference/norm_channels.h"
 
 namespace tapestry::kernels {
 

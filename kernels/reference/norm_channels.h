@@ -4,10 +4,77 @@
 #include <cstddef>
 #include <span>
 
-#include "kernels/dims.h"
 #include "kernels/reference/norm_rows.h"
+#include "kernels/reference/norm_windows.h"
 
-namespace tapestry::kernels::reference {
+namespace tapestry::kernels {
+
+// x [batch, positions, channels]: in each sample, each of `groups` equal groups of channels has a mean and a variance
+// of its own. Batch norm is one sample with as many groups as channels.
+struct ChannelNormDims {
+  std::size_t batch = 0, positions = 0, channels = 1, groups = 1;
+  double epsilon = 1e-5;
+  bool relu = false;      // y = max(y, 0)
+  bool frozen = false;    // the statistics are given, and constants
+  bool two_pass = false;  // squares are summed from the mean itself, never from a number near it
+  std::size_t sample() const { return positions * channels; }
+  std::size_t group_size() const { return channels / groups; }
+};
+
+// What sample n of `batch` has of values.
+template <class T>
+std::span<T> of_sample(std::span<T> values, std::size_t batch, std::size_t n) {
+  const std::size_t size = values.size() / batch;
+  return values.subspan(n * size, size);
+}
+template <class T>
+NormPool<T> of_sample(const NormPool<T>& pool, std::size_t batch, std::size_t n) {
+  return {pool.windows, of_sample(pool.largest, batch, n), of_sample(pool.taps, batch, n)};
+}
+
+// x, residual and y [batch, positions, channels], weight and bias [channels], any of weight, bias and residual or
+// empty; stats [batch, groups, 2]. With `pool`, y has one position for each window.
+template <class T>
+struct ChannelNormForward {
+  std::span<const T> x{}, weight{}, bias{}, residual{};
+  std::span<T> y{};
+  std::span<double> stats{};
+  NormPool<T> pool{};
+
+  ChannelNormForward sample(std::size_t batch, std::size_t n) const {
+    ChannelNormForward own = *this;
+    own.x = of_sample(x, batch, n);
+    own.residual = of_sample(residual, batch, n);
+    own.y = of_sample(y, batch, n);
+    own.stats = of_sample(stats, batch, n);
+    own.pool = of_sample(pool, batch, n);
+    return own;
+  }
+};
+
+// The same, and the gradients of each; dy is as y.
+template <class T>
+struct ChannelNormBackward {
+  std::span<const T> x{}, weight{}, bias{};
+  std::span<const double> stats{};
+  std::span<const T> y{}, dy{};
+  std::span<T> dx{}, dweight{}, dbias{}, dresidual{};
+  NormPool<T> pool{};
+
+  ChannelNormBackward sample(std::size_t batch, std::size_t n) const {
+    ChannelNormBackward own = *this;
+    own.x = of_sample(x, batch, n);
+    own.stats = of_sample(stats, batch, n);
+    own.y = of_sample(y, batch, n);
+    own.dy = of_sample(dy, batch, n);
+    own.dx = of_sample(dx, batch, n);
+    own.dresidual = of_sample(dresidual, batch, n);
+    own.pool = of_sample(pool, batch, n);
+    return own;
+  }
+};
+
+namespace reference {
 
 // Mean and biased variance of one group of channels of one sample, as moments() of a row.
 template <class T>
@@ -38,97 +105,88 @@ struct ChannelFactors {
   double mean, rstd, weight, bias;
 };
 
-// One sample; stats [groups, 2] are given.
+// One sample, whose stats are given.
 template <class T>
-void normalize_sample(const ChannelNormDims& d, const T* x, std::span<const T> weight, std::span<const T> bias,
-                      const T* residual, const double* stats, T* y) {
+void normalize_sample(const ChannelNormDims& d, const ChannelNormForward<T>& s) {
   for (std::size_t c = 0; c < d.channels; ++c) {
-    const ChannelFactors<T> factors(d, weight, bias, stats, c);
+    const ChannelFactors<T> factors(d, s.weight, s.bias, s.stats.data(), c);
     for (std::size_t i = c; i < d.sample(); i += d.channels) {
-      const double v = factors.h(x[i]) * factors.weight + factors.bias +
-                       (residual == nullptr ? 0 : static_cast<double>(residual[i]));
-      y[i] = static_cast<T>(d.relu && v <= 0 ? 0 : v);
+      const double v = factors.h(s.x[i]) * factors.weight + factors.bias +
+                       (s.residual.empty() ? 0 : static_cast<double>(s.residual[i]));
+      s.y[i] = static_cast<T>(d.relu && v <= 0 ? 0 : v);
     }
   }
 }
 
 // What comes to the norm of one sample from dy: through the ReLU where there is one, by the sign of y, or by that of
-// the norm itself where y is nullptr. Calls body(i, channel, gradient, h).
+// the norm itself where y is empty. Calls body(i, channel, gradient, h).
 template <class T, class Body>
-void for_gradients(const ChannelNormDims& d, const T* x, std::span<const T> weight, std::span<const T> bias,
-                   const double* stats, const T* dy, const T* y, const Body& body) {
+void for_gradients(const ChannelNormDims& d, const ChannelNormBackward<T>& s, const Body& body) {
   for (std::size_t c = 0; c < d.channels; ++c) {
-    const ChannelFactors<T> factors(d, weight, bias, stats, c);
+    const ChannelFactors<T> factors(d, s.weight, s.bias, s.stats.data(), c);
     for (std::size_t i = c; i < d.sample(); i += d.channels) {
-      const double h = factors.h(x[i]);
-      const double v = y == nullptr ? h * factors.weight + factors.bias : static_cast<double>(y[i]);
-      body(i, c, d.relu && v <= 0 ? 0 : static_cast<double>(dy[i]), h);
+      const double h = factors.h(s.x[i]);
+      const double v = s.y.empty() ? h * factors.weight + factors.bias : static_cast<double>(s.y[i]);
+      body(i, c, d.relu && v <= 0 ? 0 : static_cast<double>(s.dy[i]), h);
     }
   }
 }
 
-// sums [2, channels]: of g h and of g. Writes g to dresidual unless that is nullptr.
+// sums [2, channels] of one sample: of g h and of g. Writes g to dresidual.
 template <class T>
-void sample_sums(const ChannelNormDims& d, const T* x, std::span<const T> weight, std::span<const T> bias,
-                 const double* stats, const T* dy, const T* y, T* dresidual, double* sums) {
+void sample_sums(const ChannelNormDims& d, const ChannelNormBackward<T>& s, double* sums) {
   for (std::size_t i = 0; i < 2 * d.channels; ++i) sums[i] = 0;
-  for_gradients(d, x, weight, bias, stats, dy, y, [&](std::size_t i, std::size_t c, double g, double h) {
+  for_gradients(d, s, [&](std::size_t i, std::size_t c, double g, double h) {
     sums[c] += g * h;
     sums[d.channels + c] += g;
-    if (dresidual != nullptr) dresidual[i] = static_cast<T>(g);
+    if (!s.dresidual.empty()) s.dresidual[i] = static_cast<T>(g);
   });
 }
 
 // dx of one sample, from its sums.
 template <class T>
-void sample_gradient(const ChannelNormDims& d, const T* x, std::span<const T> weight, std::span<const T> bias,
-                     const double* stats, const T* dy, const T* y, const double* sums, T* dx) {
+void sample_gradient(const ChannelNormDims& d, const ChannelNormBackward<T>& s, const double* sums) {
   const std::size_t size = d.group_size();
   const double count = static_cast<double>(d.positions * size);
-  const auto w = [&](std::size_t c) { return weight.empty() ? 1 : static_cast<double>(weight[c]); };
+  const auto w = [&](std::size_t c) { return s.weight.empty() ? 1 : static_cast<double>(s.weight[c]); };
   const auto mean_of = [&](const double* of, std::size_t c) {
     double sum = 0;
     for (std::size_t k = c / size * size; k < c / size * size + size && !d.frozen; ++k) sum += w(k) * of[k];
     return sum / count;
   };
-  for_gradients(d, x, weight, bias, stats, dy, y, [&](std::size_t i, std::size_t c, double g, double h) {
-    const double rstd = 1 / std::sqrt(stats[2 * (c / size) + 1] + d.epsilon);
-    dx[i] = static_cast<T>(rstd * (g * w(c) - mean_of(sums + d.channels, c) - h * mean_of(sums, c)));
+  for_gradients(d, s, [&](std::size_t i, std::size_t c, double g, double h) {
+    const double rstd = 1 / std::sqrt(s.stats[2 * (c / size) + 1] + d.epsilon);
+    s.dx[i] = static_cast<T>(rstd * (g * w(c) - mean_of(sums + d.channels, c) - h * mean_of(sums, c)));
   });
 }
 
-// See kernels/norm_channels.h.
+// See kernels/norm_channels.h; these do not pool.
 template <class T>
-void channel_norm_forward(const ChannelNormDims& d, std::span<const T> x, std::span<const T> weight,
-                          std::span<const T> bias, std::span<const T> residual, std::span<T> y,
-                          std::span<double> stats) {
+void channel_norm_forward(const ChannelNormDims& d, const ChannelNormForward<T>& a) {
   for (std::size_t n = 0; n < d.batch && d.sample() > 0; ++n) {
-    double* const own = stats.data() + n * d.groups * 2;
+    const ChannelNormForward<T> own = a.sample(d.batch, n);
     for (std::size_t g = 0; g < d.groups && !d.frozen; ++g) {
-      const Moments m = group_moments(d, x.data() + n * d.sample(), g);
-      own[2 * g] = m.mean;
-      own[2 * g + 1] = m.variance;
+      const Moments m = group_moments(d, own.x.data(), g);
+      own.stats[2 * g] = m.mean;
+      own.stats[2 * g + 1] = m.variance;
     }
-    normalize_sample(d, x.data() + n * d.sample(), weight, bias,
-                     residual.empty() ? nullptr : residual.data() + n * d.sample(), own, y.data() + n * d.sample());
+    normalize_sample(d, own);
   }
 }
 
+// sums [2, channels] are scratch.
 template <class T>
-void channel_norm_backward(const ChannelNormDims& d, std::span<const T> x, std::span<const T> weight,
-                           std::span<const T> bias, std::span<const double> stats, std::span<const T> y,
-                           std::span<const T> dy, std::span<T> dx, std::span<T> dweight, std::span<T> dbias,
-                           std::span<T> dresidual, std::span<double> sums) {
-  const auto at = [&](auto values, std::size_t n) { return values.empty() ? nullptr : values.data() + n * d.sample(); };
+void channel_norm_backward(const ChannelNormDims& d, const ChannelNormBackward<T>& a, std::span<double> sums) {
   for (std::size_t n = 0; n < d.batch && d.sample() > 0; ++n) {
-    const double* const own = stats.data() + n * d.groups * 2;
-    sample_sums(d, at(x, n), weight, bias, own, at(dy, n), at(y, n), at(dresidual, n), sums.data());
-    if (!dx.empty()) sample_gradient(d, at(x, n), weight, bias, own, at(dy, n), at(y, n), sums.data(), at(dx, n));
+    const ChannelNormBackward<T> own = a.sample(d.batch, n);
+    sample_sums(d, own, sums.data());
+    if (!a.dx.empty()) sample_gradient(d, own, sums.data());
     for (std::size_t c = 0; c < d.channels; ++c) {
-      if (!dweight.empty()) dweight[c] += static_cast<T>(sums[c]);
-      if (!dbias.empty()) dbias[c] += static_cast<T>(sums[d.channels + c]);
+      if (!a.dweight.empty()) a.dweight[c] += static_cast<T>(sums[c]);
+      if (!a.dbias.empty()) a.dbias[c] += static_cast<T>(sums[d.channels + c]);
     }
   }
 }
 
-}  // namespace tapestry::kernels::reference
+}  // namespace reference
+}  // namespace tapestry::kernels

@@ -5,13 +5,45 @@
 #include <limits>
 #include <span>
 
-#include "kernels/dims.h"
+namespace tapestry::kernels {
 
-namespace tapestry::kernels::reference {
+// Rows of n numbers with statistics of their own, some of which may not count. Each of `weight_rows` runs of
+// neighbouring rows has its own row of weight and bias. Without `center` the mean is taken as 0.
+struct GeneralNormDims {
+  std::size_t rows = 0, n = 0, weight_rows = 1;
+  double epsilon = 1e-5;
+  bool center = true;
+};
+
+// What the steps of kernels/norm_general.h read and write: x, mask, y, dy and dx [rows, n], weight, bias and their
+// gradients [weight_rows, n], stats [rows, 3], products [rows, 2]. Mask, weight and bias may be empty.
+template <class T>
+struct NormApply {
+  std::span<const T> x{}, weight{}, bias{};
+  std::span<const double> stats{};
+  std::span<T> y{};
+};
+template <class T>
+struct NormProducts {
+  std::span<const T> x{}, weight{};
+  std::span<const double> stats{};
+  std::span<const T> dy{};
+  std::span<double> products{};
+  std::span<T> dweight{}, dbias{};
+};
+template <class T>
+struct NormGradient {
+  std::span<const T> x{}, mask{}, weight{};
+  std::span<const double> stats{}, products{};
+  std::span<const T> dy{};
+  std::span<T> dx{};
+};
+
+namespace reference {
 
 // One row, see norm_moments in kernels/norm_general.h; mask may be nullptr.
 template <class T>
-void row_moments(const NormStepsDims& d, const T* x, const T* mask, double* stats) {
+void row_moments(const GeneralNormDims& d, const T* x, const T* mask, double* stats) {
   const auto counts = [&](std::size_t j) { return mask == nullptr || mask[j] != 0; };
   std::size_t begin = 0, count = 0;
   for (std::size_t j = d.n; j-- > 0;)
@@ -32,7 +64,7 @@ void row_moments(const NormStepsDims& d, const T* x, const T* mask, double* stat
 // What is the same for all elements of a row.
 template <class T>
 struct RowView {
-  RowView(const NormStepsDims& d, std::span<const T> weight, const double* stats, std::size_t row)
+  RowView(const GeneralNormDims& d, std::span<const T> weight, const double* stats, std::size_t row)
       : mean(stats[3 * row]),
         rstd(1 / std::sqrt(stats[3 * row + 1] + d.epsilon)),
         share(stats[3 * row + 2]),
@@ -56,56 +88,52 @@ inline double product(double g, double h) { return g == 0 ? 0 : g * h; }
 
 // See kernels/norm_general.h for all that follows.
 template <class T>
-void norm_moments(const NormStepsDims& d, std::span<const T> x, std::span<const T> mask, std::span<double> stats) {
+void norm_moments(const GeneralNormDims& d, std::span<const T> x, std::span<const T> mask, std::span<double> stats) {
   for (std::size_t row = 0; row < d.rows && d.n > 0; ++row)
     row_moments(d, x.data() + row * d.n, mask.empty() ? nullptr : mask.data() + row * d.n, stats.data() + 3 * row);
 }
 
 template <class T>
-void norm_apply(const NormStepsDims& d, std::span<const T> x, std::span<const T> weight, std::span<const T> bias,
-                std::span<const double> stats, std::span<T> y) {
+void norm_apply(const GeneralNormDims& d, const NormApply<T>& a) {
   for (std::size_t row = 0; row < d.rows && d.n > 0; ++row) {
-    const RowView<T> v(d, weight, stats.data(), row);
+    const RowView<T> v(d, a.weight, a.stats.data(), row);
     for (std::size_t j = 0; j < d.n; ++j)
-      y[v.at + j] = static_cast<T>(v.h(x[v.at + j]) * v.weight(j) +
-                                   (bias.empty() ? 0 : static_cast<double>(bias[v.weight_at + j])));
+      a.y[v.at + j] = static_cast<T>(v.h(a.x[v.at + j]) * v.weight(j) +
+                                     (a.bias.empty() ? 0 : static_cast<double>(a.bias[v.weight_at + j])));
   }
 }
 
 template <class T>
-void norm_products(const NormStepsDims& d, std::span<const T> x, std::span<const T> weight,
-                   std::span<const double> stats, std::span<const T> dy, std::span<double> products,
-                   std::span<T> dweight, std::span<T> dbias) {
+void norm_products(const GeneralNormDims& d, const NormProducts<T>& a) {
   for (std::size_t row = 0; row < d.rows && d.n > 0; ++row) {
-    const RowView<T> v(d, weight, stats.data(), row);
-    const double first = static_cast<double>(dy[v.at]) * v.weight(0);
+    const RowView<T> v(d, a.weight, a.stats.data(), row);
+    const double first = static_cast<double>(a.dy[v.at]) * v.weight(0);
     double gradients = 0, slopes = 0;
     for (std::size_t j = 0; j < d.n; ++j) {
-      const double p = static_cast<double>(dy[v.at + j]), g = p * v.weight(j), h = v.h(x[v.at + j]);
+      const double p = static_cast<double>(a.dy[v.at + j]), g = p * v.weight(j), h = v.h(a.x[v.at + j]);
       gradients += g - first;
       slopes += product(g, h);
-      if (!dweight.empty()) dweight[v.weight_at + j] += static_cast<T>(product(p, h));
-      if (!dbias.empty()) dbias[v.weight_at + j] += static_cast<T>(p);
+      if (!a.dweight.empty()) a.dweight[v.weight_at + j] += static_cast<T>(product(p, h));
+      if (!a.dbias.empty()) a.dbias[v.weight_at + j] += static_cast<T>(p);
     }
-    products[2 * row] = d.center ? first + gradients / static_cast<double>(d.n) : 0;
-    products[2 * row + 1] = slopes / static_cast<double>(d.n);
+    a.products[2 * row] = d.center ? first + gradients / static_cast<double>(d.n) : 0;
+    a.products[2 * row + 1] = slopes / static_cast<double>(d.n);
   }
 }
 
 template <class T>
-void norm_gradient(const NormStepsDims& d, std::span<const T> x, std::span<const T> mask, std::span<const T> weight,
-                   std::span<const double> stats, std::span<const double> products, std::span<const T> dy,
-                   std::span<T> dx) {
+void norm_gradient(const GeneralNormDims& d, const NormGradient<T>& a) {
   for (std::size_t row = 0; row < d.rows && d.n > 0; ++row) {
-    const RowView<T> v(d, weight, stats.data(), row);
+    const RowView<T> v(d, a.weight, a.stats.data(), row);
     for (std::size_t j = 0; j < d.n; ++j) {
       const std::size_t i = v.at + j;
-      const double g = static_cast<double>(dy[i]) * v.weight(j);
-      const bool counts = v.shares() && (mask.empty() || mask[i] != 0);
-      const double through = counts ? v.share * (products[2 * row] + v.h(x[i]) * products[2 * row + 1]) : 0;
-      dx[i] = static_cast<T>(product(g - through, v.rstd));
+      const double g = static_cast<double>(a.dy[i]) * v.weight(j);
+      const bool counts = v.shares() && (a.mask.empty() || a.mask[i] != 0);
+      const double through = counts ? v.share * (a.products[2 * row] + v.h(a.x[i]) * a.products[2 * row + 1]) : 0;
+      a.dx[i] = static_cast<T>(product(g - through, v.rstd));
     }
   }
 }
 
-}  // namespace tapestry::kernels::reference
+}  // namespace reference
+}  // namespace tapestry::kernels

@@ -1,10 +1,46 @@
 #pragma once
 
-#include "kernels/norm/windows.h"
-#include "kernels/reference/norm_channels.h"
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
 #include "kernels/reference/pool.h"
 
-namespace tapestry::kernels::reference {
+namespace tapestry::kernels {
+
+// The windows of a norm that pools what it gives: they lie side by side and cover every position.
+struct NormWindows {
+  static constexpr std::size_t kMostTaps = 64;
+  using Axes = std::array<std::size_t, 3>;
+
+  Axes in{1, 1, 1}, kernel{1, 1, 1};  // positions of an image and of a window, one a multiple of the other
+
+  std::size_t out(std::size_t axis) const { return in[axis] / kernel[axis]; }
+  std::size_t taps() const { return kernel[0] * kernel[1] * kernel[2]; }
+  std::size_t image() const { return in[0] * in[1] * in[2]; }
+  std::size_t rows() const { return out(0) * out(1); }  // of windows, those of an image
+  // The same for pooling, over [positions / image, in, channels].
+  PoolDims dims(std::size_t positions, std::size_t channels) const {
+    return {.batch = positions / image(),
+            .channels = channels,
+            .in = in,
+            .out = {out(0), out(1), out(2)},
+            .kernel = kernel,
+            .stride = kernel};
+  }
+};
+
+// What a pooled norm keeps: x where the norm is largest, and the tap of the window that it lies at. Both may be empty
+// in forward. No windows: the norm is not pooled.
+template <class T>
+struct NormPool {
+  const NormWindows* windows = nullptr;
+  std::span<T> largest = {};
+  std::span<std::uint8_t> taps = {};
+};
+
+namespace reference {
 
 // y = the largest of each window of `all`, which are the norms of x.
 template <class T>
@@ -25,4 +61,5 @@ void spread_windows(const NormPool<T>& pool, std::size_t channels, std::span<con
                     all);
 }
 
-}  // namespace tapestry::kernels::reference
+}  // namespace reference
+}  // namespace tapestry::kernels

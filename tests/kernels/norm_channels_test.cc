@@ -42,12 +42,24 @@ struct ChannelNormRun {
   }
 
   void run(const kernels::Device& device) {
-    kernels::channel_norm_forward(device, dims, std::as_const(x).span(), std::as_const(weight).span(),
-                                  std::as_const(bias).span(), std::as_const(residual).span(), y.span(), stats);
-    kernels::channel_norm_backward(device, dims, std::as_const(x).span(), std::as_const(weight).span(),
-                                   std::as_const(bias).span(), stats,
-                                   options.residual ? std::as_const(y).span() : std::span<const float>(),
-                                   std::as_const(dy).span(), dx.span(), dweight.span(), dbias.span(), dresidual.span());
+    kernels::channel_norm_forward(device, dims,
+                                  {.x = std::as_const(x).span(),
+                                   .weight = std::as_const(weight).span(),
+                                   .bias = std::as_const(bias).span(),
+                                   .residual = std::as_const(residual).span(),
+                                   .y = y.span(),
+                                   .stats = stats});
+    kernels::channel_norm_backward(device, dims,
+                                   {.x = std::as_const(x).span(),
+                                    .weight = std::as_const(weight).span(),
+                                    .bias = std::as_const(bias).span(),
+                                    .stats = stats,
+                                    .y = options.residual ? std::as_const(y).span() : std::span<const float>(),
+                                    .dy = std::as_const(dy).span(),
+                                    .dx = dx.span(),
+                                    .dweight = dweight.span(),
+                                    .dbias = dbias.span(),
+                                    .dresidual = dresidual.span()});
     REQUIRE((x.intact() && y.intact() && dy.intact() && dx.intact() && weight.intact() && bias.intact() &&
              dweight.intact() && dbias.intact() && residual.intact() && dresidual.intact()));
   }
@@ -61,11 +73,24 @@ struct ChannelNormRun {
     std::vector<double> wide_stats = stats, wide_y(wide_x.size()), wide_dx(dx.span().size()),
                         wide_dweight(widened(dweight.span())), wide_dbias(widened(dbias.span())),
                         wide_dresidual(dresidual.span().size());
-    kernels::channel_norm_forward(device, dims, std::span<const double>(wide_x), wide_weight, wide_bias, wide_residual,
-                                  wide_y, wide_stats);
-    kernels::channel_norm_backward(device, dims, std::span<const double>(wide_x), wide_weight, wide_bias, wide_stats,
-                                   options.residual ? std::span<const double>(wide_y) : std::span<const double>(),
-                                   wide_dy, wide_dx, wide_dweight, wide_dbias, wide_dresidual);
+    kernels::channel_norm_forward(device, dims,
+                                  {.x = wide_x,
+                                   .weight = wide_weight,
+                                   .bias = wide_bias,
+                                   .residual = wide_residual,
+                                   .y = wide_y,
+                                   .stats = wide_stats});
+    kernels::channel_norm_backward(device, dims,
+                                   {.x = wide_x,
+                                    .weight = wide_weight,
+                                    .bias = wide_bias,
+                                    .stats = wide_stats,
+                                    .y = options.residual ? std::span<const double>(wide_y) : std::span<const double>(),
+                                    .dy = wide_dy,
+                                    .dx = wide_dx,
+                                    .dweight = wide_dweight,
+                                    .dbias = wide_dbias,
+                                    .dresidual = wide_dresidual});
     run(device);
     double scale = 1, largest = 0;
     for (double value : wide_y) scale = std::max(scale, std::abs(value) / 4);

@@ -8,7 +8,7 @@
 
 using namespace tapestry;
 using namespace tapestry::test;
-using kernels::NormStepsDims;
+using kernels::GeneralNormDims;
 
 namespace {
 
@@ -20,8 +20,8 @@ struct Options {
 };
 
 // All four steps on one target, and in double.
-struct NormStepsRun {
-  explicit NormStepsRun(const NormStepsDims& dims, Options options = {}, std::size_t misalignment = 0)
+struct GeneralNormRun {
+  explicit GeneralNormRun(const GeneralNormDims& dims, Options options = {}, std::size_t misalignment = 0)
       : dims(dims),
         options(options),
         x(dims.rows * dims.n, misalignment),
@@ -46,19 +46,36 @@ struct NormStepsRun {
   }
 
   template <class T>
-  void steps(const kernels::Device& device, std::span<const T> in, std::span<const T> selected, std::span<const T> w,
-             std::span<const T> b, std::span<const T> gradient, std::span<T> out, std::span<T> input_gradient,
-             std::span<T> dw, std::span<T> db, std::span<double> moments, std::span<double> means) const {
-    kernels::norm_moments(device, dims, in, selected, moments);
+  struct Arrays {
+    std::span<const T> x, mask, weight, bias, dy;
+    std::span<T> y, dx, dweight, dbias;
+    std::span<double> stats, products;
+  };
+  template <class T>
+  void steps(const kernels::Device& device, const Arrays<T>& a) const {
+    kernels::norm_moments(device, dims, a.x, a.mask, a.stats);
     for (std::size_t row = 0; row < dims.rows && options.frozen; ++row) {
-      moments[3 * row] = 0.25;
-      moments[3 * row + 1] = 0.5 + static_cast<double>(row);
-      moments[3 * row + 2] = 0;
+      a.stats[3 * row] = 0.25;
+      a.stats[3 * row + 1] = 0.5 + static_cast<double>(row);
+      a.stats[3 * row + 2] = 0;
     }
-    kernels::norm_apply(device, dims, in, w, b, std::span<const double>(moments), out);
-    kernels::norm_products(device, dims, in, w, std::span<const double>(moments), gradient, means, dw, db);
-    kernels::norm_gradient(device, dims, in, selected, w, std::span<const double>(moments),
-                           std::span<const double>(means), gradient, input_gradient);
+    kernels::norm_apply(device, dims, {.x = a.x, .weight = a.weight, .bias = a.bias, .stats = a.stats, .y = a.y});
+    kernels::norm_products(device, dims,
+                           {.x = a.x,
+                            .weight = a.weight,
+                            .stats = a.stats,
+                            .dy = a.dy,
+                            .products = a.products,
+                            .dweight = a.dweight,
+                            .dbias = a.dbias});
+    kernels::norm_gradient(device, dims,
+                           {.x = a.x,
+                            .mask = a.mask,
+                            .weight = a.weight,
+                            .stats = a.stats,
+                            .products = a.products,
+                            .dy = a.dy,
+                            .dx = a.dx});
   }
 
   void check(const kernels::Device& device) {
@@ -68,11 +85,28 @@ struct NormStepsRun {
                wide_bias = widened(bias.span()), wide_dy = widened(dy.span());
     std::vector<double> wide_y(wide_x.size()), wide_dx(wide_x.size()), wide_dweight(widened(dweight.span())),
         wide_dbias(widened(dbias.span())), wide_stats(stats), wide_products(products);
-    steps<double>(device, wide_x, wide_mask, wide_weight, wide_bias, wide_dy, wide_y, wide_dx, wide_dweight, wide_dbias,
-                  wide_stats, wide_products);
-    steps<float>(device, std::as_const(x).span(), std::as_const(mask).span(), std::as_const(weight).span(),
-                 std::as_const(bias).span(), std::as_const(dy).span(), y.span(), dx.span(), dweight.span(),
-                 dbias.span(), stats, products);
+    steps<double>(device, {.x = wide_x,
+                           .mask = wide_mask,
+                           .weight = wide_weight,
+                           .bias = wide_bias,
+                           .dy = wide_dy,
+                           .y = wide_y,
+                           .dx = wide_dx,
+                           .dweight = wide_dweight,
+                           .dbias = wide_dbias,
+                           .stats = wide_stats,
+                           .products = wide_products});
+    steps<float>(device, {.x = std::as_const(x).span(),
+                          .mask = std::as_const(mask).span(),
+                          .weight = std::as_const(weight).span(),
+                          .bias = std::as_const(bias).span(),
+                          .dy = std::as_const(dy).span(),
+                          .y = y.span(),
+                          .dx = dx.span(),
+                          .dweight = dweight.span(),
+                          .dbias = dbias.span(),
+                          .stats = stats,
+                          .products = products});
     REQUIRE((x.intact() && mask.intact() && weight.intact() && bias.intact() && dy.intact() && y.intact() &&
              dx.intact() && dweight.intact() && dbias.intact()));
     for (std::size_t i = 0; i < stats.size(); ++i)
@@ -90,7 +124,7 @@ struct NormStepsRun {
     count_case(device.target);
   }
 
-  NormStepsDims dims;
+  GeneralNormDims dims;
   Options options;
   Guarded<float> x, mask, weight, bias, y, dy, dx, dweight, dbias;
   std::vector<double> stats, products;
@@ -98,43 +132,44 @@ struct NormStepsRun {
 
 }  // namespace
 
-TEST_CASE("norm steps: all sizes, masks and weights, on every target, against plain loops in double") {
+TEST_CASE("general norm kernels: all sizes, masks and weights, on every target, against plain loops in double") {
   for_each_target([](const kernels::Device& device) {
     for (std::size_t n : awkward_sizes())
       for (std::size_t misalignment : kMisalignments) {
         const bool odd = (n + misalignment) % 2 == 1, third = (n + misalignment) % 3 == 1;
-        NormStepsRun({.rows = 6, .n = n, .weight_rows = odd ? 3u : 1u, .center = !third}, {.masked = odd != third},
-                     misalignment)
+        GeneralNormRun({.rows = 6, .n = n, .weight_rows = odd ? 3u : 1u, .center = !third}, {.masked = odd != third},
+                       misalignment)
             .check(device);
-        NormStepsRun({.rows = 4, .n = n, .weight_rows = 4}, {.affine = odd, .masked = third, .frozen = !odd},
-                     misalignment)
+        GeneralNormRun({.rows = 4, .n = n, .weight_rows = 4}, {.affine = odd, .masked = third, .frozen = !odd},
+                       misalignment)
             .check(device);
       }
-    NormStepsRun({.rows = 0, .n = 5}).check(device);
-    NormStepsRun({.rows = 600, .n = 7, .weight_rows = 2}, {.masked = true}).check(device);
-    NormStepsRun({.rows = 150, .n = 3000, .weight_rows = 1}).check(device);
-    NormStepsRun({.rows = 150, .n = 3000, .weight_rows = 2}, {.outputs = false}).check(device);
+    GeneralNormRun({.rows = 0, .n = 5}).check(device);
+    GeneralNormRun({.rows = 600, .n = 7, .weight_rows = 2}, {.masked = true}).check(device);
+    GeneralNormRun({.rows = 150, .n = 3000, .weight_rows = 1}).check(device);
+    GeneralNormRun({.rows = 150, .n = 3000, .weight_rows = 2}, {.outputs = false}).check(device);
   });
 }
 
-TEST_CASE("norm steps: large means and huge numbers keep all digits") {
+TEST_CASE("general norm kernels: large means and huge numbers keep all digits") {
   constexpr struct {
     double mean, deviation;
   } cases[] = {{1e4, 1e-2}, {1e6, 0.1}, {0, 1e19}, {0, 1e30}, {0, 7e37}, {0, 1e-12}, {2e38, 1e36}};
   for_each_target([&](const kernels::Device& device) {
     for (const auto& c : cases)
       for (bool masked : {false, true})
-        NormStepsRun({.rows = 3, .n = 1000}, {.masked = masked, .mean = c.mean, .deviation = c.deviation})
+        GeneralNormRun({.rows = 3, .n = 1000}, {.masked = masked, .mean = c.mean, .deviation = c.deviation})
             .check(device);
   });
 }
 
-TEST_CASE("norm steps: what does not count is never looked at, and gets no part of the statistics' gradient") {
-  const NormStepsDims dims{.rows = 1, .n = 19};
+TEST_CASE(
+    "general norm kernels: what does not count is never looked at, and gets no part of the statistics' gradient") {
+  const GeneralNormDims dims{.rows = 1, .n = 19};
   for_each_target([&](const kernels::Device& device) {
     for (std::size_t hidden = 0; hidden < dims.n; ++hidden)
       for (double value : {kNan, std::numeric_limits<double>::infinity(), 3e38}) {
-        NormStepsRun run(dims, {.affine = false});
+        GeneralNormRun run(dims, {.affine = false});
         std::vector<float> mask(dims.n, 1.0f), zero_at_hidden(run.dy.span().begin(), run.dy.span().end());
         mask[hidden] = 0;
         zero_at_hidden[hidden] = 0;
@@ -145,11 +180,19 @@ TEST_CASE("norm steps: what does not count is never looked at, and gets no part 
         REQUIRE(stats == clean);
         REQUIRE(stats[2] == 19.0 / 18);
         std::vector<float> dx(dims.n), dweight(dims.n);
-        kernels::norm_products(device, dims, std::as_const(run.x).span(), {}, std::span<const double>(stats),
-                               std::span<const float>(zero_at_hidden), products, std::span(dweight), {});
-        kernels::norm_gradient(device, dims, std::as_const(run.x).span(), std::span<const float>(mask), {},
-                               std::span<const double>(stats), std::span<const double>(products),
-                               std::span<const float>(zero_at_hidden), std::span(dx));
+        kernels::norm_products(device, dims,
+                               {.x = std::as_const(run.x).span(),
+                                .stats = stats,
+                                .dy = zero_at_hidden,
+                                .products = products,
+                                .dweight = dweight});
+        kernels::norm_gradient(device, dims,
+                               {.x = std::as_const(run.x).span(),
+                                .mask = mask,
+                                .stats = stats,
+                                .products = products,
+                                .dy = zero_at_hidden,
+                                .dx = dx});
         for (float v : dx) REQUIRE(std::isfinite(v));
         REQUIRE((dx[hidden] == 0 && dweight[hidden] == 0));
         count_case(device.target);
@@ -157,15 +200,16 @@ TEST_CASE("norm steps: what does not count is never looked at, and gets no part 
   });
 }
 
-TEST_CASE("norm steps: nothing that counts, a NaN and an infinity make NaN of the row; equal numbers are exact") {
-  const NormStepsDims dims{.rows = 1, .n = 21}, uncentred{.rows = 1, .n = 21, .center = false};
+TEST_CASE(
+    "general norm kernels: nothing that counts, a NaN and an infinity make NaN of the row; equal numbers are exact") {
+  const GeneralNormDims dims{.rows = 1, .n = 21}, uncentred{.rows = 1, .n = 21, .center = false};
   for_each_target([&](const kernels::Device& device) {
-    const auto moments = [&](const NormStepsDims& d, const std::vector<float>& x, const std::vector<float>& mask) {
+    const auto moments = [&](const GeneralNormDims& d, const std::vector<float>& x, const std::vector<float>& mask) {
       std::vector<double> stats(3);
       kernels::norm_moments(device, d, std::span<const float>(x), std::span<const float>(mask), stats);
       return stats;
     };
-    for (const NormStepsDims& d : {dims, uncentred}) {
+    for (const GeneralNormDims& d : {dims, uncentred}) {
       const auto none = moments(d, std::vector<float>(21, 2), std::vector<float>(21, 0));
       REQUIRE((std::isnan(none[0]) && std::isnan(none[1])));
       for (std::size_t at = 0; at < 21; ++at)
@@ -182,13 +226,10 @@ TEST_CASE("norm steps: nothing that counts, a NaN and an infinity make NaN of th
       REQUIRE((stats[0] == static_cast<double>(value) && stats[1] == 0));
       std::vector<float> y(21), dx(21), bias(21, 0.7f), weight(21, 1.3f);
       std::vector<double> products(2);
-      kernels::norm_apply(device, dims, std::span<const float>(x), std::span<const float>(weight),
-                          std::span<const float>(bias), std::span<const double>(stats), std::span(y));
-      kernels::norm_products(device, dims, std::span<const float>(x), std::span<const float>(weight),
-                             std::span<const double>(stats), std::span<const float>(dy), products, {}, {});
-      kernels::norm_gradient(device, dims, std::span<const float>(x), {}, std::span<const float>(weight),
-                             std::span<const double>(stats), std::span<const double>(products),
-                             std::span<const float>(dy), std::span(dx));
+      kernels::norm_apply(device, dims, {.x = x, .weight = weight, .bias = bias, .stats = stats, .y = y});
+      kernels::norm_products(device, dims, {.x = x, .weight = weight, .stats = stats, .dy = dy, .products = products});
+      kernels::norm_gradient(device, dims,
+                             {.x = x, .weight = weight, .stats = stats, .products = products, .dy = dy, .dx = dx});
       for (std::size_t j = 0; j < 21; ++j) REQUIRE((y[j] == 0.7f && dx[j] == 0));
       count_case(device.target);
     }

@@ -50,11 +50,10 @@ TEST_CASE("norm kernels: the variance is exact to two roundings of a float and n
       constexpr double kEpsilon = 1e-30;
       std::vector<float> y(n);
       double row[2], channel[2], core[3];
-      kernels::layer_norm_forward(device, {.rows = 1, .n = n, .epsilon = kEpsilon, .relu = false}, x, {}, {}, {}, y,
-                                  row);
+      kernels::row_norm_forward(device, {.rows = 1, .n = n, .epsilon = kEpsilon}, {.x = x, .y = y, .stats = row});
       kernels::channel_norm_forward(device,
-                                    {.batch = 1, .positions = n, .channels = 1, .groups = 1, .epsilon = kEpsilon}, x,
-                                    {}, {}, {}, y, channel);
+                                    {.batch = 1, .positions = n, .channels = 1, .groups = 1, .epsilon = kEpsilon},
+                                    {.x = x, .y = y, .stats = channel});
       kernels::norm_moments(device, {.rows = 1, .n = n, .weight_rows = 1, .epsilon = kEpsilon, .center = true}, x, {},
                             core);
       REQUIRE((channel[1] >= 0 && core[1] >= 0 && row[1] > 0 && 1 / (row[1] * row[1]) >= kEpsilon * (1 - 1e-12)));
@@ -88,7 +87,7 @@ TEST_CASE("channel norm kernels: the variance of many channels is exact to two r
         std::vector<double> stats(2 * kChannels);
         kernels::channel_norm_forward(
             device, {.batch = 1, .positions = positions, .channels = kChannels, .groups = kChannels, .epsilon = 1e-30},
-            x, {}, {}, {}, y, stats);
+            {.x = x, .y = y, .stats = stats});
         double worst = 0;
         for (std::size_t c = 0; c < kChannels; ++c)
           if (expected[c] >= 1e-24) worst = std::max(worst, std::abs(stats[2 * c + 1] - expected[c]) / expected[c]);

@@ -1,6 +1,4 @@
 // Norms that pool what they give, against plain loops in double over the same norms, pooled afterwards.
-#include "kernels/norm/windows.h"
-
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -48,17 +46,35 @@ struct PooledRun {
         wide_stats = stats;
     std::vector<std::uint8_t> wide_taps(wide_dy.size());
     const kernels::NormPool<double> wide_pool{&windows, wide_largest, wide_taps};
-    using Doubles = std::span<const double>;
-    kernels::channel_norm_forward(device, dims, Doubles(wide_x), wide_weight, wide_bias, {}, wide_y, wide_stats,
-                                  wide_pool);
-    kernels::channel_norm_backward(device, dims, Doubles(wide_x), wide_weight, wide_bias, wide_stats, {}, wide_dy,
-                                   wide_dx, wide_dweight, wide_dbias, {}, wide_pool);
+    kernels::channel_norm_forward(
+        device, dims,
+        {.x = wide_x, .weight = wide_weight, .bias = wide_bias, .y = wide_y, .stats = wide_stats, .pool = wide_pool});
+    kernels::channel_norm_backward(device, dims,
+                                   {.x = wide_x,
+                                    .weight = wide_weight,
+                                    .bias = wide_bias,
+                                    .stats = wide_stats,
+                                    .dy = wide_dy,
+                                    .dx = wide_dx,
+                                    .dweight = wide_dweight,
+                                    .dbias = wide_dbias,
+                                    .pool = wide_pool});
 
     const kernels::NormPool<float> pool{&windows, largest.span(), taps.span()};
     const auto floats = [](const auto& values) { return std::as_const(values).span(); };
-    kernels::channel_norm_forward(device, dims, floats(x), floats(weight), floats(bias), {}, y.span(), stats, pool);
-    kernels::channel_norm_backward(device, dims, floats(x), floats(weight), floats(bias), stats, {}, floats(dy),
-                                   dx.span(), dweight.span(), dbias.span(), {}, pool);
+    kernels::ChannelNormForward<float> forward{
+        .x = floats(x), .weight = floats(weight), .bias = floats(bias), .y = y.span(), .stats = stats, .pool = pool};
+    kernels::channel_norm_forward(device, dims, forward);
+    kernels::channel_norm_backward(device, dims,
+                                   {.x = floats(x),
+                                    .weight = floats(weight),
+                                    .bias = floats(bias),
+                                    .stats = stats,
+                                    .dy = floats(dy),
+                                    .dx = dx.span(),
+                                    .dweight = dweight.span(),
+                                    .dbias = dbias.span(),
+                                    .pool = pool});
     require_close(y.span(), wide_y, 2e-6);
     // A group of few numbers has a gradient of nearly nothing: there the error is measured against rstd itself.
     double rstd = 0;
@@ -74,8 +90,8 @@ struct PooledRun {
       if (!same) FAIL("window " << i << ": tap " << int{taps[i]} << " instead of " << int{wide_taps[i]});
     }
     const std::vector<float> kept(y.span().begin(), y.span().end());
-    kernels::channel_norm_forward(device, dims, floats(x), floats(weight), floats(bias), {}, y.span(), stats,
-                                  {&windows, {}, {}});
+    forward.pool = {.windows = &windows};
+    kernels::channel_norm_forward(device, dims, forward);
     REQUIRE(std::ranges::equal(y.span(), kept));
     REQUIRE((x.intact() && dx.intact() && y.intact() && dy.intact() && largest.intact() && taps.intact() &&
              weight.intact() && bias.intact() && dweight.intact() && dbias.intact()));
@@ -151,8 +167,7 @@ TEST_CASE("norm_windows: a NaN is the largest, and of equal numbers the first") 
     std::vector<std::uint8_t> taps(2);
     std::vector<double> stats{0, 1};
     const ChannelNormDims dims{.batch = 1, .positions = 6, .channels = 1, .groups = 1, .frozen = true};
-    kernels::channel_norm_forward(device, dims, std::span<const float>(x), {}, {}, {}, std::span<float>(y), stats,
-                                  {&windows, largest, taps});
+    kernels::channel_norm_forward(device, dims, {.x = x, .y = y, .stats = stats, .pool = {&windows, largest, taps}});
     REQUIRE((taps[0] == 1 && largest[0] == 2 && taps[1] == 1 && std::isnan(y[1])));
     count_case(device.target);
   });
