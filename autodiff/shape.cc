@@ -32,9 +32,11 @@ Shape Shape::with(int axis, std::int64_t size) const {
   return Shape(std::span<const std::int64_t>(sizes.data(), static_cast<std::size_t>(rank_)));
 }
 
-Shape Shape::prepend(std::int64_t size) const {
-  std::array<std::int64_t, kMaxRank + 1> sizes{size};
-  std::copy(begin(), end(), sizes.begin() + 1);
+Shape Shape::insert(int axis, std::int64_t size) const {
+  std::array<std::int64_t, kMaxRank + 1> sizes{};
+  const auto place = std::copy_n(begin(), axis, sizes.begin());
+  *place = size;
+  std::copy(begin() + axis, end(), place + 1);
   return Shape(std::span<const std::int64_t>(sizes.data(), static_cast<std::size_t>(rank_) + 1));
 }
 

@@ -30,10 +30,12 @@ class Shape {
   const std::int64_t* begin() const { return sizes_.data(); }
   const std::int64_t* end() const { return sizes_.data() + rank_; }
 
-  Shape with(int axis, std::int64_t size) const;   // the same with one axis changed
-  Shape prepend(std::int64_t size) const;          // [size, ...]
-  Shape drop_front(int axes = 1) const;            // without the first axes
-  std::int64_t product(int begin, int end) const;  // of the sizes in [begin, end)
+  Shape with(int axis, std::int64_t size) const;                         // the same with one axis changed
+  Shape prepend(std::int64_t size) const { return insert(0, size); }     // [size, ...]
+  Shape append(std::int64_t size) const { return insert(rank_, size); }  // [..., size]
+  Shape insert(int axis, std::int64_t size) const;  // with one axis more, in front of which are the first `axis`
+  Shape drop_front(int axes = 1) const;             // without the first axes
+  std::int64_t product(int begin, int end) const;   // of the sizes in [begin, end)
 
   friend bool operator==(const Shape& a, const Shape& b) { return a.rank_ == b.rank_ && a.sizes_ == b.sizes_; }
 

@@ -6,13 +6,13 @@ using namespace tapestry;
 namespace {
 
 Sequential convolution(std::int64_t out) {
-  return Conv2d{{.out = out, .kernel = 3, .padding = 1, .bias = false}} >> BatchNorm2d::torch() >> Relu{};
+  return Conv2d{{.out = out, .kernel = 3, .padding = 1, .bias = false}} >> pytorch::batch_norm2d() >> Relu{};
 }
 
 // x -> relu(x + body(x)). The sum and the ReLU behind it become part of the norm that the body ends with.
 Sequential residual(std::int64_t channels) {
   return Residual{convolution(channels) >> Conv2d{{.out = channels, .kernel = 3, .padding = 1, .bias = false}} >>
-                  BatchNorm2d::torch()} >>
+                  pytorch::batch_norm2d()} >>
          Relu{};
 }
 

@@ -8,7 +8,7 @@ using namespace tapestry;
 namespace {
 
 Sequential convolution(std::int64_t out) {
-  return Conv3d{{.out = out, .kernel = 3, .padding = 1, .bias = false}} >> BatchNorm3d::torch() >> Relu{};
+  return Conv3d{{.out = out, .kernel = 3, .padding = 1, .bias = false}} >> pytorch::batch_norm3d() >> Relu{};
 }
 
 // Line y of a solid seen along its first axis: the nearer the first bright voxel, the darker the letter.

@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include "autodiff/ops/norm_inputs.h"
 #include "autodiff/ops/reshape.h"
 #include "kernels/error.h"
 
@@ -27,7 +26,7 @@ Axes BatchNorm::features(int rank) const {
         fmt::format("axis is {}, which leaves no feature axis of {}D input", to_string(options.axis), rank));
   if (options.feature_axes.count() == 0) return rest;
   const Axes wanted = canonical(name_, "feature_axes", named, rank, options.where);
-  if (!same(wanted, rest))
+  if (wanted != rest)
     fail<ShapeError>(options.where, name_,
                      fmt::format("axis must be all but the feature axes; they are {} and {} of {}D input",
                                  to_string(options.axis), to_string(named), rank));
@@ -37,21 +36,21 @@ Axes BatchNorm::features(int rank) const {
 void BatchNorm::check_sample(const Shape& sample) const {
   if (options.in_size.rank() > 0 && sample != options.in_size)
     fail<ShapeError>(options.where, name_,
-                     fmt::format("in_size is {}, a sample is {}", tapestry::to_string(options.in_size),
-                                 tapestry::to_string(sample)));
+                     fmt::format("in_size is {}, a sample is {}", to_string(options.in_size), to_string(sample)));
 }
 
 Flow BatchNorm::build(Builder& b, const Flow& in) {
   check_numbers(name_, options.epsilon, options.dtype, options.where);
+  check_rank_option(name_, options.rank, lowest_, highest_, options.where);
   if (options.momentum) check_fraction(name_, "momentum", *options.momentum, options.where);
   const Flow flow = in.shape || options.in_size.rank() == 0 ? in : Flow(options.in_size);
   if (flow.shape) {
-    check_rank(name_, flow.shape->rank() + 1, lowest_, highest_, *flow.shape, options.where);
+    check_rank(name_, flow.shape->rank() + 1, lowest(), highest(), *flow.shape, options.where);
     check_sample(*flow.shape);
   }
   const Shape features =
       channel_sizes(name_, "num_features", options.num_features,
-                    this->features(flow.shape ? flow.shape->rank() + 1 : highest_), b, flow, options.where);
+                    this->features(flow.shape ? flow.shape->rank() + 1 : highest()), b, flow, options.where);
   build_affine(*this, b, in, features);
   if (!options.track_running_stats) return in;
   b.buffer(running_mean, features, options.running_mean_init, b.dtype(), flattened_for(features, in));
@@ -71,7 +70,7 @@ void BatchNorm::check_input(const Var& x) const {
           fmt::format("expected {}D or {}D (unbatched) input (got {}D input)", unbatched + 1, unbatched, shape.rank()));
     check_sample(shape.rank() == unbatched ? shape : shape.drop_front());
   }
-  check_rank(name_, shape.rank(), lowest_, highest_, shape, options.where);
+  check_rank(name_, shape.rank(), lowest(), highest(), shape, options.where);
   check_channels(name_, "num_features", options.num_features, features(shape.rank()), shape, options.where);
 }
 

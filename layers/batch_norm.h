@@ -2,18 +2,19 @@
 #pragma once
 
 #include "layers/norm_parts.h"
-#include "layers/norm_sources.h"
 
 namespace tapestry {
 namespace detail {
 
 // batch_norm of inputs of `lowest` to `highest` axes (Ioffe and Szegedy 2015). In training the running statistics get
 // their next values with the step: when an optimizer takes the gradients, or by tape.commit(). Defaults are those of
-// brainpy and brainstate; torch() has PyTorch's. Axes are those of x, where 0 is the batch.
+// brainpy and brainstate; pytorch::batch_norm2d() and its like have PyTorch's. Axes are those of x, where 0 is the
+// batch.
 class BatchNorm {
  public:
   struct Options {
     std::int64_t num_features = 0;  // 0: what the layer before gives
+    int rank = 0;                   // of the inputs that are taken, the batch counts; 0: whatever the layer's name says
     Shape in_size = {};             // of a sample: x is N of them, or one without a batch; nothing: any
     Axes axis = {};                 // what is reduced: all but the feature axes, which follow from it if not given
     Axes feature_axes = {};         // along which parameters and buffers lie, in the order of x; nothing: -1
@@ -56,9 +57,10 @@ class BatchNorm {
  protected:
   BatchNorm(std::string_view name, int lowest, int highest, Options options)
       : options(std::move(options)), name_(name), lowest_(lowest), highest_(highest) {}
-  void only_highest() { lowest_ = highest_; }
 
  private:
+  int lowest() const { return options.rank > 0 ? options.rank : lowest_; }
+  int highest() const { return options.rank > 0 ? options.rank : highest_; }
   Axes features(int rank) const;
   void check_sample(const Shape& sample) const;
   void check_input(const Var& x) const;
@@ -68,53 +70,22 @@ class BatchNorm {
   int lowest_, highest_;
 };
 
-BatchNorm::Options options_of(const BrainpyBatchNormOptions& options);
-BatchNorm::Options options_of(const BrainstateBatchNormOptions& options);
-BatchNorm::Options options_of(const NeupyBatchNormOptions& options);
-BatchNorm::Options options_of(const TorchBatchNormOptions& options);
-
-// The layer in the words of other toolkits.
-template <class Layer>
-class BatchNormSources : public BatchNorm {
- public:
-  static Layer brainpy(const BrainpyBatchNormOptions& options) {
-    Layer layer(options_of(options));
-    layer.only_highest();  // brainpy's BatchNorm1d refuses [N, C]
-    return layer;
-  }
-  static Layer brainstate(const BrainstateBatchNormOptions& options) { return Layer(options_of(options)); }
-  static Layer neupy(const NeupyBatchNormOptions& options) { return Layer(options_of(options)); }
-  static Layer torch(const TorchBatchNormOptions& options) { return Layer(options_of(options)); }
-  static Layer brainpy(Location where = std::source_location::current()) {
-    return brainpy(BrainpyBatchNormOptions{.where = where});
-  }
-  static Layer neupy(Location where = std::source_location::current()) {
-    return neupy(NeupyBatchNormOptions{.where = where});
-  }
-  static Layer torch(Location where = std::source_location::current()) {
-    return torch(TorchBatchNormOptions{.where = where});
-  }
-
- protected:
-  using BatchNorm::BatchNorm;
-};
-
 }  // namespace detail
 
-struct BatchNorm0d : detail::BatchNormSources<BatchNorm0d> {  // [N, C]
-  explicit BatchNorm0d(Options options) : BatchNormSources("BatchNorm0d", 2, 2, std::move(options)) {}
+struct BatchNorm0d : detail::BatchNorm {  // [N, C]
+  explicit BatchNorm0d(Options options) : BatchNorm("BatchNorm0d", 2, 2, std::move(options)) {}
   explicit BatchNorm0d(Location where = std::source_location::current()) : BatchNorm0d(Options{.where = where}) {}
 };
-struct BatchNorm1d : detail::BatchNormSources<BatchNorm1d> {  // [N, C] or [N, L, C]
-  explicit BatchNorm1d(Options options) : BatchNormSources("BatchNorm1d", 2, 3, std::move(options)) {}
+struct BatchNorm1d : detail::BatchNorm {  // [N, C] or [N, L, C]
+  explicit BatchNorm1d(Options options) : BatchNorm("BatchNorm1d", 2, 3, std::move(options)) {}
   explicit BatchNorm1d(Location where = std::source_location::current()) : BatchNorm1d(Options{.where = where}) {}
 };
-struct BatchNorm2d : detail::BatchNormSources<BatchNorm2d> {  // [N, H, W, C]
-  explicit BatchNorm2d(Options options) : BatchNormSources("BatchNorm2d", 4, 4, std::move(options)) {}
+struct BatchNorm2d : detail::BatchNorm {  // [N, H, W, C]
+  explicit BatchNorm2d(Options options) : BatchNorm("BatchNorm2d", 4, 4, std::move(options)) {}
   explicit BatchNorm2d(Location where = std::source_location::current()) : BatchNorm2d(Options{.where = where}) {}
 };
-struct BatchNorm3d : detail::BatchNormSources<BatchNorm3d> {  // [N, D, H, W, C]
-  explicit BatchNorm3d(Options options) : BatchNormSources("BatchNorm3d", 5, 5, std::move(options)) {}
+struct BatchNorm3d : detail::BatchNorm {  // [N, D, H, W, C]
+  explicit BatchNorm3d(Options options) : BatchNorm("BatchNorm3d", 5, 5, std::move(options)) {}
   explicit BatchNorm3d(Location where = std::source_location::current()) : BatchNorm3d(Options{.where = where}) {}
 };
 

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include "autodiff/ops/norm_groups.h"
-#include "autodiff/ops/norm_inputs.h"
 #include "kernels/error.h"
 
 namespace tapestry {
@@ -15,9 +14,6 @@ GroupNorm::GroupNorm(std::int64_t num_groups, Location where) : GroupNorm(Option
 }
 
 std::int64_t GroupNorm::groups_of(std::int64_t channels) const {
-  if (neupy_ && channels % options.num_groups != 0)
-    fail<ShapeError>(options.where, "GroupNorm",
-                     fmt::format("Cannot divide {} input channels into {} groups", channels, options.num_groups));
   return detail::groups_of("GroupNorm", options.num_groups, options.group_size, channels, {}, options.where);
 }
 
@@ -27,13 +23,13 @@ Axes GroupNorm::reduction_axes(int rank) const {
     fail<ArgumentError>(options.where, "GroupNorm", "give either axis or reduction_axes");
   if (options.feature_axes.count() != 1 || (options.feature_axes[0] != -1 && options.feature_axes[0] != rank - 1))
     fail<ArgumentError>(options.where, "GroupNorm", "axis needs channels that lie last; say .reduction_axes");
-  // brainpy counts in the view [N, d1..dk, groups, group_size], whose last axis is normalized anyway.
+  // Counted in the view [N, d1..dk, groups, group_size], whose last axis is normalized anyway.
   Axes reduced;
   for (const int axis : detail::canonical("GroupNorm", "axis", options.axis, rank + 1, options.where)) {
     if (axis == 0 || axis == rank - 1)
       fail<ShapeError>(options.where, "GroupNorm",
                        fmt::format("axis is {}, whose {} is that of the {}; it takes the positions from 1 to {}",
-                                   detail::to_string(options.axis), axis, axis == 0 ? "batch" : "groups", rank - 2));
+                                   to_string(options.axis), axis, axis == 0 ? "batch" : "groups", rank - 2));
     if (axis < rank) reduced.add(axis);
   }
   reduced.add(rank - 1);
@@ -50,22 +46,18 @@ Shape GroupNorm::affine_shape(const Shape& channels, std::int64_t groups, const 
   const Axes features = detail::canonical("GroupNorm", "feature_axes", options.feature_axes, rank, options.where);
   Axes reduced = detail::canonical("GroupNorm", "reduction_axes", reduction_axes(rank), rank, options.where);
   if (reduced.count() == 0) reduced = detail::other_axes(rank, 0);
-  if (detail::contains(reduced, 0))
+  if (reduced.contains(0))
     fail<ShapeError>(options.where, "GroupNorm",
                      fmt::format("weight and bias per position cannot lie along the batch; reduction_axes is {}",
-                                 detail::to_string(options.reduction_axes)));
+                                 to_string(options.reduction_axes)));
   return detail::sizes_per_position(in.shape->prepend(1), features, reduced, groups);
-}
-
-void GroupNorm::check_images(int rank) const {
-  if (neupy_ && rank != 4)
-    fail<ShapeError>(options.where, "GroupNorm",
-                     fmt::format("Group normalization layer expects 4 dimensional input, got {} instead", rank));
 }
 
 Flow GroupNorm::build(Builder& b, const Flow& in) {
   detail::check_numbers("GroupNorm", options.epsilon, options.dtype, options.where);
-  if (in.shape) check_images(in.shape->rank() + 1);
+  detail::check_rank_option("GroupNorm", options.rank, 2, 5, options.where);
+  if (in.shape && options.rank > 0)
+    detail::check_rank("GroupNorm", in.shape->rank() + 1, options.rank, options.rank, *in.shape, options.where);
   const Shape channels = detail::channel_sizes("GroupNorm", "num_channels", options.num_channels, options.feature_axes,
                                                b, in, options.where);
   const std::int64_t groups = groups_of(channels.size());
@@ -79,7 +71,8 @@ Flow GroupNorm::build(Builder& b, const Flow& in) {
 Cost GroupNorm::cost(const Shape&, const Shape& out) const { return detail::norm_cost(*this, out, 6); }
 
 Var GroupNorm::operator()(const Var& x, const Tensor& mask, const Tail& tail) const {
-  check_images(x.shape().rank());
+  if (options.rank > 0)
+    detail::check_rank("GroupNorm", x.shape().rank(), options.rank, options.rank, x.shape(), options.where);
   detail::check_channels("GroupNorm", "num_channels", options.num_channels, options.feature_axes, x.shape(),
                          options.where);
   auto o = detail::common<GroupNormOptions>(options, mask, tail);

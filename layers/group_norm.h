@@ -2,7 +2,6 @@
 #pragma once
 
 #include "layers/norm_parts.h"
-#include "layers/norm_sources.h"
 
 namespace tapestry {
 
@@ -14,6 +13,7 @@ class GroupNorm {
     std::int64_t num_groups = 0;  // either of both, which divides the channels; neither: 32 groups
     std::int64_t group_size = 0;
     std::int64_t num_channels = 0;  // 0: what the layer before gives
+    int rank = 0;                   // of the inputs that are taken, from 2 to 5, the batch counts; 0: any
     double epsilon = 1e-5;
     Activation activation = Activation::none;
     bool weight = true;
@@ -24,7 +24,7 @@ class GroupNorm {
     AffineShape affine =
         AffineShape::per_channel;  // the sizes of feature_axes, or [d1..dk, group_size], shared by the groups
     Axes reduction_axes = {};      // with statistics in common, feature axes among them; nothing: all but the batch
-    Axes axis = {};          // the same in brainpy's words: the positions 1..k of x [N, d1..dk, C], without channels
+    Axes axis = {};          // the same as positions of x [N, d1..dk, C] from 1 to k, beside the channels of a group
     Axes feature_axes = -1;  // the channels; several are taken together, in the order of x
     bool use_fast_variance = true;
     std::optional<DType> dtype = std::nullopt;  // of y; nothing: the widest of x, weight and bias
@@ -34,10 +34,6 @@ class GroupNorm {
   explicit GroupNorm(Options options) : options(std::move(options)) {}
   explicit GroupNorm(Location where = std::source_location::current()) : GroupNorm(Options{.where = where}) {}
   explicit GroupNorm(std::int64_t num_groups, Location where = std::source_location::current());
-  static GroupNorm brainpy(const BrainpyGroupNormOptions& options);
-  static GroupNorm brainpy_layers(const BrainpyLayersGroupNormOptions& options);
-  static GroupNorm brainstate(const BrainstateGroupNormOptions& options);
-  static GroupNorm neupy(const NeupyGroupNormOptions& options);
 
   Options options;
   Parameter weight, bias;
@@ -58,9 +54,6 @@ class GroupNorm {
   std::int64_t groups_of(std::int64_t channels) const;
   Shape affine_shape(const Shape& channels, std::int64_t groups, const Flow& in) const;
   Axes reduction_axes(int rank) const;
-  void check_images(int rank) const;
-
-  bool neupy_ = false;  // images alone, and neupy's words in errors
 };
 
 }  // namespace tapestry

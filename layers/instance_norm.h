@@ -2,7 +2,6 @@
 #pragma once
 
 #include "layers/norm_parts.h"
-#include "layers/norm_sources.h"
 
 namespace tapestry {
 
@@ -27,7 +26,6 @@ class InstanceNorm {
   };
   explicit InstanceNorm(Options options) : InstanceNorm("InstanceNorm", 0, std::move(options)) {}
   explicit InstanceNorm(Location where = std::source_location::current()) : InstanceNorm(Options{.where = where}) {}
-  static InstanceNorm brainpy(const BrainpyInstanceNormOptions& options);
 
   Options options;
   Parameter weight, bias;

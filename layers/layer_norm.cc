@@ -45,7 +45,7 @@ void check_sizes(const char* name, const Options& options, const Var& x) {
     if (!there || x.shape()[axes[i]] != options.normalized_shape[i])
       fail<ShapeError>(options.where, name,
                        fmt::format("normalized_shape is {}, x {} must have it along the axes {}",
-                                   to_string(options.normalized_shape), to_string(x.shape()), detail::to_string(axes)));
+                                   to_string(options.normalized_shape), to_string(x.shape()), to_string(axes)));
   }
 }
 

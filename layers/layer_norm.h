@@ -1,10 +1,9 @@
-// Layers that normalize each sample over axes of its own. layers/group_norm.h, norm_instance.h and norm_batch.h have
-// the norms over channels, layers/norm_sources.h the words of other toolkits. All take the residual and the activation
-// that follow them in their own pass.
+// Layers that normalize each sample over axes of its own. layers/group_norm.h, instance_norm.h and batch_norm.h have
+// the norms over channels, layers/dialects/ the words of other toolkits. All take the residual and the activation that
+// follow them in their own pass.
 #pragma once
 
 #include "layers/norm_parts.h"
-#include "layers/norm_sources.h"
 
 namespace tapestry {
 
@@ -34,8 +33,6 @@ class LayerNorm {
   explicit LayerNorm(Location where = std::source_location::current()) : LayerNorm(Options{.where = where}) {}
   explicit LayerNorm(std::int64_t normalized_size, Location where = std::source_location::current())
       : LayerNorm(Options{.normalized_shape = Shape{normalized_size}, .where = where}) {}
-  static LayerNorm brainpy(const BrainpyLayerNormOptions& options);
-  static LayerNorm brainstate(const BrainstateLayerNormOptions& options);
 
   Options options;
   Parameter weight, bias;  // of the normalized shape
@@ -75,7 +72,6 @@ class RMSNorm {
   explicit RMSNorm(Location where = std::source_location::current()) : RMSNorm(Options{.where = where}) {}
   explicit RMSNorm(std::int64_t normalized_size, Location where = std::source_location::current())
       : RMSNorm(Options{.normalized_shape = Shape{normalized_size}, .where = where}) {}
-  static RMSNorm brainstate(const BrainstateRmsNormOptions& options);
 
   Options options;
   Parameter weight;  // of the normalized shape

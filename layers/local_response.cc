@@ -23,20 +23,6 @@ Var respond(const LocalResponseNorm::Options& o, const Var& x) {
 
 }  // namespace
 
-LocalResponseNorm LocalResponseNorm::neupy(const NeupyOptions& o) {
-  if (o.depth_radius < 1 || o.depth_radius % 2 == 0)
-    fail<ArgumentError>(o.where, "LocalResponseNorm",
-                        fmt::format("Only works with odd depth_radius; it is {}", o.depth_radius));
-  constexpr std::int64_t kMostChannels = std::int64_t{1} << 46;
-  return LocalResponseNorm({.size = 2 * std::min(o.depth_radius, kMostChannels) + 1,
-                            .alpha = o.alpha,
-                            .beta = o.beta,
-                            .k = o.k,
-                            .scaling = ResponseScaling::sum,
-                            .rank = 4,
-                            .where = o.where});
-}
-
 Flow LocalResponseNorm::build(Builder& b, const Flow& in) const {
   if (in.shape) check_rank(options, in.shape->prepend(1));
   respond(options, b.context().input(b.context().zeros({0}, b.dtype())));  // for the op's checks

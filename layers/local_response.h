@@ -20,18 +20,6 @@ class LocalResponseNorm {
   };
   explicit LocalResponseNorm(Options options) : options(std::move(options)) {}
 
-  // With neupy's words and defaults: the window has depth_radius channels on both sides, alpha is not divided, inputs
-  // are [N, H, W, C]. ArgumentError unless depth_radius is odd and positive.
-  struct NeupyOptions {
-    std::int64_t depth_radius = 5;
-    double alpha = 1e-4;
-    double beta = 0.75;
-    double k = 2;
-    Location where = std::source_location::current();
-  };
-  static LocalResponseNorm neupy(const NeupyOptions& options);
-  static LocalResponseNorm neupy(Location where = std::source_location::current()) { return neupy({.where = where}); }
-
   Options options;
 
   Flow build(Builder& b, const Flow& in) const;

@@ -20,6 +20,12 @@ namespace {
 Conv2d same_conv2d(std::int64_t out) { return Conv2d{{.out = out, .kernel = 3, .padding = 1, .bias = false}}; }
 Conv3d same_conv3d(std::int64_t out) { return Conv3d{{.out = out, .kernel = 3, .padding = 1, .bias = false}}; }
 
+// With PyTorch's defaults, as the models have them that these are compared with.
+template <class Norm>
+Norm batch_norm() {
+  return Norm{{.momentum = torch_momentum(0.1), .running_variance = RunningVariance::unbiased}};
+}
+
 NamedModel mlp() {
   return {.model = Input{28, 28, 1} >> Flatten{} >> Linear{{.out = 256}} >> Relu{} >> Linear{{.out = 10}},
           .input = {28, 28, 1},
@@ -43,9 +49,9 @@ NamedModel neupy_gn() {
 
 NamedModel mnist_bn() {
   return {.model = Input{28, 28, 1} >> Conv2d{{.out = 32, .kernel = 5}} >> Relu{} >> Conv2d{{.out = 32, .kernel = 5}} >>
-                   Relu{} >> BatchNorm2d::torch() >> MaxPool2d{2} >> Conv2d{{.out = 64, .kernel = 3}} >> Relu{} >>
-                   Conv2d{{.out = 64, .kernel = 3}} >> Relu{} >> BatchNorm2d::torch() >> MaxPool2d{2} >> Flatten{} >>
-                   Linear{{.out = 10}},
+                   Relu{} >> batch_norm<BatchNorm2d>() >> MaxPool2d{2} >> Conv2d{{.out = 64, .kernel = 3}} >> Relu{} >>
+                   Conv2d{{.out = 64, .kernel = 3}} >> Relu{} >> batch_norm<BatchNorm2d>() >> MaxPool2d{2} >>
+                   Flatten{} >> Linear{{.out = 10}},
           .input = {28, 28, 1},
           .batch = 128};
 }
@@ -60,13 +66,13 @@ NamedModel resnet9(const Norm& norm) {
           .input = {32, 32, 3},
           .batch = 64};
 }
-NamedModel resnet9_bn() { return resnet9(BatchNorm2d::torch()); }
+NamedModel resnet9_bn() { return resnet9(batch_norm<BatchNorm2d>()); }
 NamedModel resnet9_gn() { return resnet9(GroupNorm{{.num_groups = 32}}); }
 
 NamedModel voxel_bn3d() {
-  return {.model = Input{16, 28, 28, 1} >> same_conv3d(16) >> BatchNorm3d::torch() >> Relu{} >> MaxPool3d{2} >>
-                   same_conv3d(32) >> BatchNorm3d::torch() >> Relu{} >> MaxPool3d{2} >> same_conv3d(64) >>
-                   BatchNorm3d::torch() >> Relu{} >> AdaptiveAvgPool3d{1} >> Flatten{} >> Linear{{.out = 10}},
+  return {.model = Input{16, 28, 28, 1} >> same_conv3d(16) >> batch_norm<BatchNorm3d>() >> Relu{} >> MaxPool3d{2} >>
+                   same_conv3d(32) >> batch_norm<BatchNorm3d>() >> Relu{} >> MaxPool3d{2} >> same_conv3d(64) >>
+                   batch_norm<BatchNorm3d>() >> Relu{} >> AdaptiveAvgPool3d{1} >> Flatten{} >> Linear{{.out = 10}},
           .input = {16, 28, 28, 1},
           .batch = 16};
 }

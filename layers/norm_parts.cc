@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <array>
 #include <cmath>
 
 #include "autodiff/ops/norm_inputs.h"
@@ -36,6 +35,11 @@ void check_fraction(std::string_view layer, std::string_view option, double valu
     fail<ArgumentError>(where, layer, fmt::format("{} is {}, it must be in [0, 1]", option, value));
 }
 
+void check_rank_option(std::string_view layer, int rank, int low, int high, const Location& where) {
+  if (rank != 0 && (rank < low || rank > high))
+    fail<ArgumentError>(where, layer, fmt::format("rank is {}, it must be from {} to {}, or 0", rank, low, high));
+}
+
 void check_rank(std::string_view layer, int rank, int low, int high, const Shape& shape, const Location& where) {
   constexpr std::string_view kInputs[] = {"[N, C]", "[N, L, C]", "[N, H, W, C]", "[N, D, H, W, C]"};
   if (rank >= low && rank <= high) return;
@@ -48,38 +52,30 @@ void check_rank(std::string_view layer, int rank, int low, int high, const Shape
 }
 
 Axes canonical(std::string_view layer, std::string_view option, const Axes& axes, int rank, const Location& where) {
-  Axes named;
-  for (const int axis : axes) {
-    if (axis < -rank || axis >= rank)
-      fail<ShapeError>(where, layer,
-                       fmt::format("Invalid axis {} for {}D input; {} is {}", axis, rank, option, to_string(axes)));
-    const int positive = axis < 0 ? axis + rank : axis;
-    if (contains(named, positive))
-      fail<ShapeError>(
-          where, layer,
-          fmt::format("{} {} of {}D input have to contain only unique values", option, to_string(axes), rank));
-    named.add(positive);
-  }
-  return other_axes(rank, other_axes(rank, named));
+  const auto fault = fault_of(axes, rank);
+  if (!fault) return rising(axes, rank);
+  fail<ShapeError>(
+      where, layer,
+      fault->twice
+          ? fmt::format("{} {} of {}D input have to contain only unique values", option, to_string(axes), rank)
+          : fmt::format("Invalid axis {} for {}D input; {} is {}", fault->axis, rank, option, to_string(axes)));
 }
-
-std::string to_string(const Axes& axes) { return fmt::format("{{{}}}", fmt::join(axes.begin(), axes.end(), ", ")); }
 
 Shape sizes_of(std::string_view layer, std::string_view option, const Shape& given, const Axes& axes, const Builder& b,
                const Flow& in, const Location& where) {
   if (given.rank() > 0 && given.rank() != axes.count())
-    fail<ShapeError>(where, layer,
-                     fmt::format("{} is {}, but the parameters are along the axes {}", option,
-                                 tapestry::to_string(given), to_string(axes)));
+    fail<ShapeError>(
+        where, layer,
+        fmt::format("{} is {}, but the parameters are along the axes {}", option, to_string(given), to_string(axes)));
   const Axes known = in.shape ? canonical(layer, "feature axes", axes, in.shape->rank() + 1, where) : axes;
-  std::array<std::int64_t, Shape::kMaxRank> sizes{};
+  Shape sizes;
   for (int i = 0; i < axes.count(); ++i) {
     if (known[i] == 0)
       fail<ShapeError>(where, layer, fmt::format("axis {} is the batch, it cannot be a feature axis", axes[i]));
     const int of_sample = known[i] < 0 ? known[i] : known[i] - 1;
-    sizes[static_cast<std::size_t>(i)] = b.size(option, given.rank() > 0 ? given[i] : 0, in, of_sample, where);
+    sizes = sizes.append(b.size(option, given.rank() > 0 ? given[i] : 0, in, of_sample, where));
   }
-  return Shape(std::span<const std::int64_t>(sizes).first(static_cast<std::size_t>(axes.count())));
+  return sizes;
 }
 
 Shape channel_sizes(std::string_view layer, std::string_view option, std::int64_t given, const Axes& axes,
@@ -100,8 +96,7 @@ void check_channels(std::string_view layer, std::string_view option, std::int64_
   std::int64_t found = 1;
   for (const int axis : canonical(layer, "feature_axes", axes, x.rank(), where)) found *= x[axis];
   if (found != given)
-    fail<ShapeError>(where, layer,
-                     fmt::format("{} is {}, but x {} has {}", option, given, tapestry::to_string(x), found));
+    fail<ShapeError>(where, layer, fmt::format("{} is {}, but x {} has {}", option, given, to_string(x), found));
 }
 
 }  // namespace tapestry::detail

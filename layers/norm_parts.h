@@ -68,11 +68,12 @@ Cost norm_cost(const L& layer, const Shape& out, int operations) {
 void check_numbers(std::string_view layer, double epsilon, const std::optional<DType>& dtype, const Location& where);
 // ArgumentError unless it is in [0, 1]; `option` is what the user calls it.
 void check_fraction(std::string_view layer, std::string_view option, double value, const Location& where);
+// ArgumentError unless the number of axes that a user wants of inputs is in [low, high], or 0, for any.
+void check_rank_option(std::string_view layer, int rank, int low, int high, const Location& where);
 // ShapeError unless x has from `low` to `high` axes; `rank` counts the batch, `shape` may leave it out.
 void check_rank(std::string_view layer, int rank, int low, int high, const Shape& shape, const Location& where);
 // As rising_axes, for an x of which only the rank is known, and in the words of the sources.
 Axes canonical(std::string_view layer, std::string_view option, const Axes& axes, int rank, const Location& where);
-std::string to_string(const Axes& axes);  // "{0, 1, 2}"
 
 // The sizes of axes of x [N, in], in its order; `given` has what the user said, nothing or a size for each axis.
 // ShapeError where they are not known, or the batch is among them.

@@ -14,10 +14,7 @@ namespace {
 
 Shape beside_shape(const Shape& weight, const Axes& axes) {
   if (axes.count() == 0) return {};
-  Shape shape = weight;
-  for (int axis = 0; axis < weight.rank(); ++axis)
-    if (!contains(axes, axis)) shape = shape.with(axis, 1);
-  return shape;
+  return with_ones(weight, other_axes(weight.rank(), axes));
 }
 
 }  // namespace
@@ -27,7 +24,7 @@ void build_beside(Builder& b, Parameter& parameter, const Initializer& initializ
   const Cell& cell = *weight.cell();
   b.parameter(parameter, beside_shape(weight.shape(), axes), initializer,
               {.layout = axes.count() == 0 ? FileLayout::as_is : cell.layout,
-               .flattened = contains(axes, 0) ? cell.flattened : Shape{}});
+               .flattened = axes.contains(0) ? cell.flattened : Shape{}});
 }
 
 Var beside(const Parameter& parameter, const Var& x, const Shape& weight, const Axes& axes, const char* layer,

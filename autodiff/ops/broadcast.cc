@@ -72,10 +72,9 @@ void elementwise(const kernels::Device& device, kernels::ElementwiseOp op, const
 }
 
 void sum_to(const kernels::Device& device, const Tensor& x, Tensor& out) {
-  std::array<bool, Shape::kMaxRank> reduced{};
+  Axes reduced;
   for (int axis = 1; axis <= x.rank(); ++axis)
-    reduced[static_cast<std::size_t>(x.rank() - axis)] =
-        axis > out.rank() || (out.shape()[-axis] == 1 && x.shape()[-axis] != 1);
+    if (axis > out.rank() || (out.shape()[-axis] == 1 && x.shape()[-axis] != 1)) reduced.add(x.rank() - axis);
   const ReducePlan plan(device, x, reduced);
   plan.sum(device, kernels::Term::value, {}, 1, out);
 }

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "autodiff/axes.h"
 #include "kernels/copy.h"
 
 namespace tapestry {
@@ -30,9 +31,7 @@ Var gather(const Var& x, const Tensor& index, GatherOptions options) {
   const Location& where = options.where;
   if (!x.value() || !index) fail<ArgumentError>(where, "gather", "an input holds nothing");
   const Shape& shape = x.shape();
-  if (options.axis < -shape.rank() || options.axis >= shape.rank())
-    fail<ShapeError>(where, "gather", fmt::format("axis {} does not exist in {}", options.axis, to_string(shape)));
-  const int axis = shape.axis(options.axis);
+  const int axis = detail::checked_axis("gather", shape, options.axis, where);
   if (index.rank() != shape.rank() || index.shape().with(axis, 0) != shape.with(axis, 0))
     fail<ShapeError>(where, "gather",
                      fmt::format("x and index may differ in axis {} only; x is {}, index is {}", options.axis,
@@ -64,11 +63,11 @@ Var gather_rows(const Var& table, const Tensor& indices, Location where) {
                      fmt::format("needs a table with rows, and at most {} axes in all; table is {}, indices are {}",
                                  Shape::kMaxRank, to_string(shape), to_string(indices.shape())));
   require("gather_rows", table, indices, shape[0], where);
-  std::array<std::int64_t, Shape::kMaxRank> sizes{};
-  std::copy(shape.begin() + 1, shape.end(), std::copy(indices.shape().begin(), indices.shape().end(), sizes.begin()));
+  Shape sizes = indices.shape();
+  for (int axis = 1; axis < shape.rank(); ++axis) sizes = sizes.append(shape[axis]);
   const Device& device = table.device();
   const std::size_t width = static_cast<std::size_t>(shape.product(1, shape.rank()));
-  Tensor y = table.value().like(Shape(std::span<const std::int64_t>(sizes.data(), static_cast<std::size_t>(rank))));
+  Tensor y = table.value().like(sizes);
   visit_floating("gather_rows", y.dtype(), [&]<class T>(T) {
     kernels::take_rows(device, width, table.value().span<T>(), indices.span<std::int64_t>(), y.span<T>());
   });

@@ -11,18 +11,10 @@ namespace tapestry {
 namespace detail {
 
 FeaturesLast::FeaturesLast(const Shape& x, const Axes& features) : original_(x) {
-  order_ = other_axes(x.rank(), features);
-  const Shape others = sizes_of(x, order_);
-  moves_ = features.count() != 1 || features[0] != x.rank() - 1;
-  shape_ = x;
-  if (moves_) {
-    std::array<std::int64_t, Shape::kMaxRank> sizes{};
-    std::ranges::copy(others, sizes.begin());
-    sizes[static_cast<std::size_t>(others.rank())] = sizes_of(x, features).size();
-    shape_ = Shape(std::span<const std::int64_t>(sizes).first(static_cast<std::size_t>(others.rank()) + 1));
-  }
-  for (int axis : features) order_.add(axis);
+  order_ = order_with_last(x.rank(), features);
   inverse_ = inverse_order(order_);
+  moves_ = features != last_axes(x.rank(), 1);
+  shape_ = sizes_of(x, other_axes(x.rank(), features)).append(sizes_of(x, features).size());
 }
 
 Var FeaturesLast::operator()(const Var& x, const Location& where) const {
@@ -40,7 +32,7 @@ Tensor channel_stats(const kernels::ChannelNormDims& dims, const Var& x) {
 
 bool pools_too(const Var& x, const Axes& features, const PoolWindows& windows) {
   if (windows.axes == 0 || !x.options().fuse || x.shape().rank() != windows.axes + 2 || x.shape().size() == 0 ||
-      !same(features, last_axes(x.shape().rank(), 1)))
+      features != last_axes(x.shape().rank(), 1))
     return false;
   constexpr auto kMost = static_cast<std::int64_t>(kernels::NormWindows::kMostTaps);
   std::int64_t taps = 1;
@@ -140,7 +132,7 @@ struct Groups {
 
   std::int64_t size(const Shape& x) const { return detail::sizes_of(x, features).size() / count; }
   // Whether every sample is one set for each group.
-  bool whole_samples(int rank) const { return reduced.count() == rank - 1 && !detail::contains(reduced, 0); }
+  bool whole_samples(int rank) const { return reduced.count() == rank - 1 && !reduced.contains(0); }
 };
 
 Axes checked_features(const char* op, const Axes& given, const Shape& x, const Location& where) {
@@ -156,14 +148,12 @@ Axes checked_features(const char* op, const Axes& given, const Shape& x, const L
 // axes but the first are one.
 struct GroupView {
   GroupView(const char* op, const Groups& groups, const Shape& x, const Location& where) {
-    std::array<std::int64_t, Shape::kMaxRank> sizes{}, weight{};
-    std::size_t rank = 0;
     const auto add = [&](std::int64_t size, std::int64_t of_weight, bool reduced) {
-      if (rank == sizes.size())
+      if (shape.rank() == Shape::kMaxRank)
         fail<ShapeError>(where, op, fmt::format("x may have 5 axes at most for such groups; it is {}", to_string(x)));
-      if (reduced) axes.add(static_cast<int>(rank));
-      sizes[rank] = size;
-      weight[rank++] = of_weight;
+      if (reduced) axes.add(shape.rank());
+      shape = shape.append(size);
+      affine = affine.append(of_weight);
     };
     const std::int64_t size = groups.size(x);
     if (groups.whole_samples(x.rank())) {
@@ -174,14 +164,12 @@ struct GroupView {
       add(positions, groups.per_position ? positions : 1, true);
     } else {
       for (int axis : detail::other_axes(x.rank(), groups.features)) {
-        const bool reduced = detail::contains(groups.reduced, axis);
+        const bool reduced = groups.reduced.contains(axis);
         add(x[axis], groups.per_position && reduced ? x[axis] : 1, reduced);
       }
     }
     add(groups.count, groups.per_position ? 1 : groups.count, false);
     add(size, size, true);
-    shape = Shape(std::span<const std::int64_t>(sizes).first(rank));
-    affine = Shape(std::span<const std::int64_t>(weight).first(rank));
   }
   Shape shape, affine;
   Axes axes;
@@ -257,7 +245,7 @@ Var group_norm(const Var& x, const Var& weight, const Var& bias, const GroupNorm
   if (o.reduction_axes.count() > 0) {
     groups.reduced = detail::rising_axes("group_norm", "reduction_axes", o.reduction_axes, shape, o.where);
     for (int axis : groups.features)
-      if (!detail::contains(groups.reduced, axis))
+      if (!groups.reduced.contains(axis))
         fail<ShapeError>(o.where, "group_norm",
                          fmt::format("reduction_axes must name the feature axes, axis {} is not there; x is {}", axis,
                                      to_string(shape)));

@@ -57,10 +57,7 @@ Var join(const char* op, std::span<const InputRef> inputs, const Shape& shape, s
 Var concat_refs(std::span<const InputRef> inputs, const JoinOptions& options) {
   require_inputs("concat", inputs, options.where);
   const Shape& first = inputs[0].var->shape();
-  if (options.axis < -first.rank() || options.axis >= first.rank())
-    fail<ShapeError>(options.where, "concat",
-                     fmt::format("axis {} does not exist in {}", options.axis, to_string(first)));
-  const int axis = first.axis(options.axis);
+  const int axis = detail::checked_axis("concat", first, options.axis, options.where);
   std::int64_t total = 0;
   for (std::size_t i = 0; i < inputs.size(); ++i) {
     const Shape& shape = inputs[i].var->shape();
@@ -81,16 +78,9 @@ Var stack_refs(std::span<const InputRef> inputs, const JoinOptions& options) {
       fail<ShapeError>(options.where, "stack",
                        fmt::format("the inputs need one shape; input 0 is {}, input {} is {}", to_string(first), i,
                                    to_string(inputs[i].var->shape())));
-  const int rank = first.rank() + 1, axis = options.axis < 0 ? options.axis + rank : options.axis;
-  if (axis < 0 || axis >= rank || rank > Shape::kMaxRank)
-    fail<ShapeError>(options.where, "stack",
-                     fmt::format("no axis can be put at {} in {}", options.axis, to_string(first)));
-  std::array<std::int64_t, Shape::kMaxRank> sizes{};
-  for (int i = 0; i < rank; ++i)
-    sizes[static_cast<std::size_t>(i)] =
-        i == axis ? static_cast<std::int64_t>(inputs.size()) : first[i < axis ? i : i - 1];
-  return join("stack", inputs, Shape(std::span<const std::int64_t>(sizes.data(), static_cast<std::size_t>(rank))),
-              first.product(0, axis), options.where);
+  const int axis = detail::checked_place("stack", first, options.axis, options.where);
+  return join("stack", inputs, first.insert(axis, static_cast<std::int64_t>(inputs.size())), first.product(0, axis),
+              options.where);
 }
 
 // Calls f with the list of references, which lies in the arena of the first input.

@@ -29,9 +29,7 @@ struct RowAxes {
         o.feature_axes.count() == 0 ? reduced : detail::rising_axes(op, "feature_axes", o.feature_axes, shape, o.where);
   }
   // Whether these are the last axes, all of which weight and bias have.
-  bool trailing(int rank) const {
-    return detail::same(reduced, features) && detail::same(reduced, detail::last_axes(rank, reduced.count()));
-  }
+  bool trailing(int rank) const { return reduced == features && reduced == detail::last_axes(rank, reduced.count()); }
   Axes reduced, features;
 };
 

@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include "autodiff/ops/norm_inputs.h"
 #include "kernels/error.h"
 
 namespace tapestry::detail {
@@ -25,12 +24,10 @@ std::int64_t groups_of(std::string_view op, std::int64_t num_groups, std::int64_
 }
 
 Shape sizes_per_position(const Shape& x, const Axes& features, const Axes& reduced, std::int64_t groups) {
-  std::array<std::int64_t, Shape::kMaxRank> sizes{};
-  std::size_t count = 0;
+  Shape sizes;
   for (int axis : reduced)
-    if (!contains(features, axis)) sizes[count++] = x[axis];
-  sizes[count++] = sizes_of(x, features).size() / groups;
-  return Shape(std::span<const std::int64_t>(sizes).first(count));
+    if (!features.contains(axis)) sizes = sizes.append(x[axis]);
+  return sizes.append(sizes_of(x, features).size() / groups);
 }
 
 }  // namespace tapestry::detail

@@ -8,57 +8,17 @@
 
 namespace tapestry::detail {
 
-bool contains(const Axes& axes, int axis) { return std::ranges::find(axes, axis) != axes.end(); }
-
-bool same(const Axes& a, const Axes& b) { return std::ranges::equal(a, b); }
-
-Axes other_axes(int rank, const Axes& axes) {
-  Axes others;
-  for (int axis = 0; axis < rank; ++axis)
-    if (!contains(axes, axis)) others.add(axis);
-  return others;
-}
-
-Axes inverse_order(const Axes& order) {
-  Axes inverse;
-  for (int place = 0; place < order.count(); ++place)
-    for (int i = 0; i < order.count(); ++i)
-      if (order[i] == place) inverse.add(i);
-  return inverse;
-}
-
-Axes last_axes(int rank, int count) {
-  Axes axes;
-  for (int axis = rank - count; axis < rank; ++axis) axes.add(axis);
-  return axes;
-}
-
 Axes rising_axes(const char* op, const char* name, const Axes& axes, const Shape& shape, const Location& where) {
-  Axes positive;
-  for (int given : axes) {
-    if (given < -shape.rank() || given >= shape.rank())
-      fail<ShapeError>(where, op, fmt::format("{} names axis {}, x is {}", name, given, to_string(shape)));
-    if (contains(positive, shape.axis(given)))
-      fail<ShapeError>(where, op, fmt::format("{} names axis {} twice; x is {}", name, given, to_string(shape)));
-    positive.add(shape.axis(given));
-  }
-  Axes rising;
-  for (int axis = 0; axis < shape.rank(); ++axis)
-    if (contains(positive, axis)) rising.add(axis);
-  return rising;
-}
-
-Shape sizes_of(const Shape& shape, const Axes& axes) {
-  std::array<std::int64_t, Shape::kMaxRank> sizes{};
-  std::ranges::transform(axes, sizes.begin(), [&](int axis) { return shape[axis]; });
-  return Shape(std::span<const std::int64_t>(sizes).first(static_cast<std::size_t>(axes.count())));
+  if (const auto fault = fault_of(axes, shape.rank()))
+    fail<ShapeError>(where, op,
+                     fmt::format("{} names axis {}{} {}", name, fault->axis, fault->twice ? " twice; x is" : ", x is",
+                                 to_string(shape)));
+  return rising(axes, shape.rank());
 }
 
 Var spread(const Var& parameter, const Shape& x, const Axes& axes, const Location& where) {
   if (!parameter.value()) return {};
-  Shape spread = x;
-  for (int axis : other_axes(x.rank(), axes)) spread = spread.with(axis, 1);
-  return reshape(parameter, spread, where);
+  return reshape(parameter, with_ones(x, other_axes(x.rank(), axes)), where);
 }
 
 void check_beside(const char* op, const char* name, const Var& input, const Var& x, const Shape& shape,

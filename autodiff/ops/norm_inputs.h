@@ -18,19 +18,9 @@ inline void check_epsilon(std::string_view op, double epsilon, const Location& w
     fail<ArgumentError>(where, op, fmt::format("epsilon must be positive and finite; it is {}", epsilon));
 }
 
-// The axes of a shape of `rank` axes in rising order, none below 0; ShapeError for one that does not exist or is named
+// The axes in rising order, none below 0; ShapeError for one that x, of this shape, does not have, or that is named
 // twice. `name` is the option's.
 Axes rising_axes(const char* op, const char* name, const Axes& axes, const Shape& shape, const Location& where);
-// The sizes of these axes.
-Shape sizes_of(const Shape& shape, const Axes& axes);
-// Those that are not among `axes`, which rise.
-Axes other_axes(int rank, const Axes& axes);
-// `inverse` of permute(permute(x, order), inverse) = x.
-Axes inverse_order(const Axes& order);
-// The last `count` axes.
-Axes last_axes(int rank, int count);
-bool contains(const Axes& axes, int axis);
-bool same(const Axes& a, const Axes& b);
 
 // The parameter, which has the sizes of `axes` alone, with x's rank: 1 elsewhere. Nothing stays nothing.
 Var spread(const Var& parameter, const Shape& x, const Axes& axes, const Location& where);

@@ -26,11 +26,8 @@ struct RowOrder {
       own ? order.add(axis) : shared.add(axis);
     }
     weight_rows = count_of(shape, order);
-    parameter = shape;
-    for (int axis : shared) {
-      order.add(axis);
-      parameter = parameter.with(axis, 1);
-    }
+    parameter = with_ones(shape, shared);
+    for (int axis : shared) order.add(axis);
     rows = count_of(shape, order);
     n = count_of(shape, reduced);
     for (int axis : reduced) order.add(axis);

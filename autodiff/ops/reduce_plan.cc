@@ -14,9 +14,9 @@ struct Groups {
   std::array<bool, Shape::kMaxRank> reduced{};
   std::size_t count = 0;
 
-  Groups(const Shape& shape, const std::array<bool, Shape::kMaxRank>& wanted) {
+  Groups(const Shape& shape, const Axes& wanted) {
     for (int axis = 0; axis < shape.rank(); ++axis) {
-      const bool kind = wanted[static_cast<std::size_t>(axis)];
+      const bool kind = wanted.contains(axis);
       const std::size_t size = static_cast<std::size_t>(shape[axis]);
       if (size == 1) continue;
       if (count > 0 && reduced[count - 1] == kind) {
@@ -47,44 +47,22 @@ Tensor reduced_last(const kernels::Device& device, const Tensor& x, const Groups
   return y;
 }
 
-using Mask = std::array<bool, Shape::kMaxRank>;
-
 // Which axes of x go.
-Mask checked_axes(const char* op, const Var& x, const Axes& axes, const Location& where) {
+Axes axes_that_go(const char* op, const Var& x, const Axes& axes, const Location& where) {
   if (!x.value()) fail<ArgumentError>(where, op, "the input holds nothing");
   if (x.dtype() == DType::int64) fail<ArgumentError>(where, op, "needs float32 or float64, got int64");
-  Mask reduced{};
-  if (axes.count() == 0) reduced.fill(true);
-  for (int given : axes) {
-    const Shape& shape = x.shape();
-    if (given < -shape.rank() || given >= shape.rank())
-      fail<ShapeError>(where, op, fmt::format("axis {} does not exist in {}", given, to_string(shape)));
-    bool& entry = reduced[static_cast<std::size_t>(shape.axis(given))];
-    if (entry) fail<ShapeError>(where, op, fmt::format("axis {} is named twice; x is {}", given, to_string(shape)));
-    entry = true;
-  }
-  return reduced;
-}
-
-// The shape of what is left of x: without the axes that go, or with size 1 for each.
-Shape shape_left(const Shape& x, const Mask& reduced, bool keepdim) {
-  std::array<std::int64_t, Shape::kMaxRank> sizes{};
-  std::size_t count = 0;
-  for (int axis = 0; axis < x.rank(); ++axis) {
-    const bool goes = reduced[static_cast<std::size_t>(axis)];
-    if (!goes || keepdim) sizes[count++] = goes ? 1 : x[axis];
-  }
-  return Shape(std::span<const std::int64_t>(sizes.data(), count));
+  const int rank = x.shape().rank();
+  return axes.count() == 0 ? last_axes(rank, rank) : checked_axes(op, x.shape(), axes, where);
 }
 
 }  // namespace
 
 Reduced::Reduced(const char* op, const Var& x, const Axes& axes, bool keepdim, const Location& where)
-    : Reduced(x, checked_axes(op, x, axes, where), keepdim) {}
+    : Reduced(x, axes_that_go(op, x, axes, where), keepdim) {}
 
-Reduced::Reduced(const Var& x, const std::array<bool, Shape::kMaxRank>& reduced, bool keepdim)
-    : kept(shape_left(x.shape(), reduced, true)),
-      y(shape_left(x.shape(), reduced, keepdim)),
+Reduced::Reduced(const Var& x, const Axes& reduced, bool keepdim)
+    : kept(with_ones(x.shape(), reduced)),
+      y(keepdim ? kept : sizes_of(x.shape(), other_axes(x.shape().rank(), reduced))),
       plan(x.device(), x.value(), reduced) {}
 
 void need_elements(const char* op, const Reduced& reduced, const Var& x, int least, const Location& where) {
@@ -96,8 +74,7 @@ void need_elements(const char* op, const Reduced& reduced, const Var& x, int lea
         fmt::format("each result needs at least {} elements and has {}; x is {}", least, size, to_string(x.shape())));
 }
 
-ReducePlan::ReducePlan(const kernels::Device& device, const Tensor& x, const std::array<bool, Shape::kMaxRank>& reduced)
-    : x_(x) {
+ReducePlan::ReducePlan(const kernels::Device& device, const Tensor& x, const Axes& reduced) : x_(x) {
   const Groups groups(x.shape(), reduced);
   for (std::size_t i = 0; i < groups.count; ++i) (groups.reduced[i] ? dims_.size : dims_.outer) *= groups.sizes[i];
   const std::size_t first = groups.count > 0 && groups.reduced[0] ? 0 : 1;  // the first reduced group

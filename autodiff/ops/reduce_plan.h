@@ -1,8 +1,6 @@
 // How any set of axes is reduced by kernels that know x [outer, size, inner]; not part of the public interface.
 #pragma once
 
-#include <array>
-
 #include "autodiff/axes.h"
 #include "autodiff/location.h"
 #include "autodiff/var.h"
@@ -15,7 +13,7 @@ namespace tapestry::detail {
 // permuted copy. Results are in the order of the axes that stay.
 class ReducePlan {
  public:
-  ReducePlan(const kernels::Device& device, const Tensor& x, const std::array<bool, Shape::kMaxRank>& reduced);
+  ReducePlan(const kernels::Device& device, const Tensor& x, const Axes& reduced);
 
   const kernels::ReduceDims& dims() const { return dims_; }
   const Tensor& x() const { return x_; }
@@ -43,7 +41,7 @@ struct Reduced {
   ReducePlan plan;
 
  private:
-  Reduced(const Var& x, const std::array<bool, Shape::kMaxRank>& reduced, bool keepdim);
+  Reduced(const Var& x, const Axes& reduced, bool keepdim);
 };
 
 // ShapeError unless each result stands for `least` elements or more, and for one at least.

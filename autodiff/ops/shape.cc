@@ -33,76 +33,55 @@ void require_floating(const char* op, const Var& x, const Location& where) {
   if (x.dtype() == DType::int64) fail<ArgumentError>(where, op, "needs float32 or float64, got int64");
 }
 
-int require_axis(const char* op, const Shape& shape, int axis, const Location& where) {
-  if (axis < -shape.rank() || axis >= shape.rank())
-    fail<ShapeError>(where, op, fmt::format("axis {} does not exist in {}", axis, to_string(shape)));
-  return shape.axis(axis);
-}
-
-// A shape that is put together axis by axis.
-struct ShapeBuilder {
-  std::array<std::int64_t, Shape::kMaxRank + 1> sizes{};
-  std::size_t count = 0;
-  void add(std::int64_t size) { sizes[count++] = size; }
-  Shape shape() const { return Shape(std::span<const std::int64_t>(sizes.data(), count)); }
-};
-
 }  // namespace
 
 Var squeeze(const Var& x, const Axes& axes, Location where) {
   require_value("squeeze", x, where);
   const Shape& shape = x.shape();
-  std::array<bool, Shape::kMaxRank> drop{};
+  Axes kept;
+  for (int axis = 0; axis < shape.rank(); ++axis)
+    if (shape[axis] != 1) kept.add(axis);
+  if (axes.count() == 0) return reshape(x, detail::sizes_of(shape, kept), where);
+  Axes dropped;
   for (int given : axes) {
-    const int axis = require_axis("squeeze", shape, given, where);
+    const int axis = detail::checked_axis("squeeze", shape, given, where);
     if (shape[axis] != 1)
       fail<ShapeError>(where, "squeeze",
                        fmt::format("axis {} has {} elements, not 1; x is {}", given, shape[axis], to_string(shape)));
-    drop[static_cast<std::size_t>(axis)] = true;
+    dropped.add(axis);
   }
-  ShapeBuilder result;
-  for (int axis = 0; axis < shape.rank(); ++axis)
-    if (axes.count() == 0 ? shape[axis] != 1 : !drop[static_cast<std::size_t>(axis)]) result.add(shape[axis]);
-  return reshape(x, result.shape(), where);
+  return reshape(x, detail::sizes_of(shape, detail::other_axes(shape.rank(), dropped)), where);
 }
 
 Var unsqueeze(const Var& x, int given, Location where) {
   require_value("unsqueeze", x, where);
   const Shape& shape = x.shape();
-  const int rank = shape.rank() + 1, place = given < 0 ? given + rank : given;
-  if (place < 0 || place >= rank || rank > Shape::kMaxRank)
-    fail<ShapeError>(where, "unsqueeze", fmt::format("no axis can be put at {} in {}", given, to_string(shape)));
-  ShapeBuilder result;
-  for (int axis = 0; axis < rank; ++axis) result.add(axis == place ? 1 : shape[axis < place ? axis : axis - 1]);
-  return reshape(x, result.shape(), where);
+  return reshape(x, shape.insert(detail::checked_place("unsqueeze", shape, given, where), 1), where);
 }
 
-Var permute(const Var& x, const Axes& order, Location where) {
+namespace {
+
+// The walk over permute(x, order) for x of this shape.
+BroadcastDims permuted_dims(const Shape& shape, const Axes& order) {
+  const Strides strides = detail::strides_of(shape);
+  Strides permuted{};
+  for (int i = 0; i < order.count(); ++i)
+    permuted[static_cast<std::size_t>(i)] = strides[static_cast<std::size_t>(order[i])];
+  return detail::strided_dims(detail::sizes_of(shape, order), permuted);
+}
+
+}  // namespace
+
+Var permute(const Var& x, const Axes& given, Location where) {
   require_floating("permute", x, where);
   const Shape& shape = x.shape();
-  if (order.count() != shape.rank())
-    fail<ShapeError>(where, "permute", fmt::format("{} axes are named, x is {}", order.count(), to_string(shape)));
-  const Strides strides = detail::strides_of(shape);
-  std::array<int, Shape::kMaxRank> inverse{};
-  inverse.fill(-1);
-  ShapeBuilder result;
-  Strides permuted{};
-  for (int i = 0; i < order.count(); ++i) {
-    const int axis = require_axis("permute", shape, order[i], where);
-    if (inverse[static_cast<std::size_t>(axis)] >= 0)
-      fail<ShapeError>(where, "permute", fmt::format("axis {} is named twice; x is {}", order[i], to_string(shape)));
-    inverse[static_cast<std::size_t>(axis)] = i;
-    permuted[static_cast<std::size_t>(i)] = strides[static_cast<std::size_t>(axis)];
-    result.add(shape[axis]);
-  }
-  Tensor y = x.value().like(result.shape());
+  if (given.count() != shape.rank())
+    fail<ShapeError>(where, "permute", fmt::format("{} axes are named, x is {}", given.count(), to_string(shape)));
+  const Axes order = detail::checked_axes("permute", shape, given, where);
+  Tensor y = x.value().like(detail::sizes_of(shape, order));
   const Device& device = x.device();
-  detail::gather_strided(device, detail::strided_dims(y.shape(), permuted), x.value(), 0, y);
-  const Strides y_strides = detail::strides_of(y.shape());
-  Strides back{};
-  for (std::size_t axis = 0; axis < static_cast<std::size_t>(shape.rank()); ++axis)
-    back[axis] = y_strides[static_cast<std::size_t>(inverse[axis])];
-  const BroadcastDims back_dims = detail::strided_dims(shape, back);
+  detail::gather_strided(device, permuted_dims(shape, order), x.value(), 0, y);
+  const BroadcastDims back_dims = permuted_dims(y.shape(), detail::inverse_order(order));
   return record("permute", y, {x}, where, [&device, back_dims](const Tensor& dy, GradSlots grads) {
     if (Tensor dx = grads.overwrite(0)) detail::gather_strided(device, back_dims, dy, 0, dx);
   });
@@ -111,8 +90,8 @@ Var permute(const Var& x, const Axes& order, Location where) {
 Var transpose(const Var& x, int axis_a, int axis_b, Location where) {
   require_floating("transpose", x, where);
   const int rank = x.shape().rank();
-  const int a = require_axis("transpose", x.shape(), axis_a, where);
-  const int b = require_axis("transpose", x.shape(), axis_b, where);
+  const int a = detail::checked_axis("transpose", x.shape(), axis_a, where);
+  const int b = detail::checked_axis("transpose", x.shape(), axis_b, where);
   Axes order;
   for (int axis = 0; axis < rank; ++axis) order.add(axis == a ? b : axis == b ? a : axis);
   return permute(x, order, where);
@@ -137,7 +116,7 @@ Var broadcast_to(const Var& x, const Shape& shape, Location where) {
 Var slice(const Var& x, SliceOptions options) {
   require_floating("slice", x, options.where);
   const Shape& shape = x.shape();
-  const int axis = require_axis("slice", shape, options.axis, options.where);
+  const int axis = detail::checked_axis("slice", shape, options.axis, options.where);
   const std::int64_t size = shape[axis];
   const auto from_end = [&](std::int64_t place) { return place < 0 ? place + size : place; };
   const std::int64_t begin = from_end(options.begin);
@@ -191,16 +170,16 @@ void check_repeating(const Shape& shape, int axis, std::int64_t width, PadMode m
 }  // namespace
 
 Shape padded_shape(const Shape& shape, const PadOptions& options) {
-  ShapeBuilder result;
+  std::array<std::int64_t, Shape::kMaxRank> sizes{};
   for (int axis = 0; axis < shape.rank(); ++axis) {
     const std::int64_t before = pad_width(options.before, shape, axis, options.where),
                        after = pad_width(options.after, shape, axis, options.where);
     if (options.mode != PadMode::constant)
       check_repeating(shape, axis, std::max(before, after), options.mode, options.where);
-    result.add(before + shape[axis] + after);
+    sizes[static_cast<std::size_t>(axis)] = before + shape[axis] + after;
   }
   try {
-    return result.shape();
+    return Shape(std::span<const std::int64_t>(sizes).first(static_cast<std::size_t>(shape.rank())));
   } catch (const ShapeError& error) {
     fail<ShapeError>(options.where, "pad", fmt::format("{} becomes too large: {}", to_string(shape), error.what()));
   }

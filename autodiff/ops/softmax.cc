@@ -1,7 +1,6 @@
 #include "autodiff/ops/softmax.h"
 
-#include <fmt/format.h>
-
+#include "autodiff/axes.h"
 #include "autodiff/record.h"
 #include "kernels/softmax.h"
 
@@ -11,12 +10,9 @@ namespace {
 using kernels::SoftmaxDims;
 
 SoftmaxDims softmax_dims(const char* op, const Shape& x, const SoftmaxOptions& options, bool log) {
-  const int rank = std::max(x.rank(), 1);  // a number is a line of one element
-  if (options.axis < -rank || options.axis >= rank)
-    fail<ShapeError>(options.where, op, fmt::format("axis {} does not exist in {}", options.axis, to_string(x)));
   SoftmaxDims dims{.log = log};
-  if (x.rank() == 0) return dims;
-  const int axis = x.axis(options.axis);
+  if (x.rank() == 0 && (options.axis == 0 || options.axis == -1)) return dims;  // a number is a line of one element
+  const int axis = detail::checked_axis(op, x, options.axis, options.where);
   dims.outer = static_cast<std::size_t>(x.product(0, axis));
   dims.size = static_cast<std::size_t>(x[axis]);
   dims.inner = static_cast<std::size_t>(x.product(axis + 1, x.rank()));

@@ -20,21 +20,6 @@ void check_weight(const char* op, const Var& w, double epsilon, const Location& 
   detail::check_epsilon(op, epsilon, where);
 }
 
-int checked_axis(const char* op, const Var& w, int axis, const Location& where) {
-  if (axis < -w.shape().rank() || axis >= w.shape().rank())
-    fail<ShapeError>(where, op, fmt::format("axis {} does not exist in {}", axis, to_string(w.shape())));
-  return w.shape().axis(axis);
-}
-
-// The order of axes that has `features` last.
-Axes features_last(int rank, const Axes& features) {
-  Axes order;
-  for (int axis = 0; axis < rank; ++axis)
-    if (!detail::contains(features, axis)) order.add(axis);
-  for (int axis : features) order.add(axis);
-  return order;
-}
-
 // The norm of w [outer, features, inner], of any shape.
 Var norm_of(const char* op, const WeightNormDims& dims, const Var& w, const Var& gain, const Location& where) {
   if (gain.value() && gain.dtype() != w.dtype())
@@ -68,7 +53,7 @@ Var norm_features(const char* op, const Var& w, const Var& gain, const Axes& fea
   for (int i = 1; i < features.count(); ++i) runs_on = runs_on && features[i] == features[i - 1] + 1;
   const int rank = w.shape().rank(), first = features.count() == 0 ? rank : features[0];
   if (!runs_on) {
-    const Axes order = features_last(rank, features), last = detail::last_axes(rank, features.count());
+    const Axes order = detail::order_with_last(rank, features), last = detail::last_axes(rank, features.count());
     const Var y = norm_features(op, permute(w, order, where), gain, last, center, epsilon, where);
     return permute(y, detail::inverse_order(order), where);
   }
@@ -86,7 +71,7 @@ Matrix matrix_of(const Var& w, const SpectralNormOptions& o) {
   constexpr const char* kOp = "spectral_norm";
   check_weight(kOp, w, o.epsilon, o.where);
   if (w.shape().rank() == 0) fail<ShapeError>(o.where, kOp, "the weight must have axes; it is a single number");
-  const std::int64_t columns = w.shape()[checked_axis(kOp, w, o.out_axis, o.where)];
+  const std::int64_t columns = w.shape()[detail::checked_axis(kOp, w.shape(), o.out_axis, o.where)];
   if (w.shape().size() == 0)
     fail<ShapeError>(o.where, kOp, fmt::format("the weight must have elements; it is {}", to_string(w.shape())));
   if (o.power_iterations < 1)
@@ -117,7 +102,7 @@ SpectralVectors iterate(const Var& w, const Matrix& m, const Tensor& u, const Sp
 
 Var outputs_last(const Var& w, const SpectralNormOptions& o) {
   const int axis = w.shape().axis(o.out_axis), rank = w.shape().rank();
-  return axis == rank - 1 ? w : permute(w, features_last(rank, axis), o.where);
+  return axis == rank - 1 ? w : permute(w, detail::order_with_last(rank, axis), o.where);
 }
 
 Var divided(const Var& w, const SpectralVectors& vectors, double sigma, const Location& where) {
@@ -151,7 +136,7 @@ Var weight_norm(const Var& v, const Var& g, const WeightNormOptions& o) {
 Var weight_standardization(const Var& w, const Var& gain, const WeightStandardizationOptions& o) {
   constexpr const char* kOp = "weight_standardization";
   check_weight(kOp, w, o.epsilon, o.where);
-  const int axis = checked_axis(kOp, w, o.out_axis, o.where);
+  const int axis = detail::checked_axis(kOp, w.shape(), o.out_axis, o.where);
   detail::check_beside(kOp, "gain", gain, w, {w.shape()[axis]}, o.where);
   return norm_features(kOp, w, gain, axis, true, o.epsilon, o.where);
 }
@@ -179,7 +164,7 @@ Var spectral_norm(const Var& w, const Buffer& u, const Buffer& v, const Spectral
   }
   const Var y = divided(last, vectors, sigma, options.where);
   const int axis = w.shape().axis(options.out_axis), rank = w.shape().rank();
-  return axis == rank - 1 ? y : permute(y, detail::inverse_order(features_last(rank, axis)), options.where);
+  return axis == rank - 1 ? y : permute(y, detail::inverse_order(detail::order_with_last(rank, axis)), options.where);
 }
 
 }  // namespace tapestry

@@ -8,6 +8,9 @@
 #include "data/dataset.h"
 #include "layers/activation.h"
 #include "layers/batch_norm.h"
+#include "layers/dialects/brainpy.h"
+#include "layers/dialects/brainstate.h"
+#include "layers/dialects/neupy.h"
 #include "layers/dropout.h"
 #include "layers/group_norm.h"
 #include "layers/instance_norm.h"
@@ -139,11 +142,11 @@ TEST_CASE("heap: no call in a steady step with pooling, interpolation and paddin
 TEST_CASE("heap: no call in a steady step of norm layers that reduce and weigh other axes") {
   if (!test::counts_heap_calls()) return;
   Context context{{.threads = 2}};
-  Sequential model = Input{6, 4} >> Linear{{.out = 8}} >> GroupNorm::brainpy({.num_groups = 2, .axis = 1}) >>
-                     BatchNorm1d::neupy({.axes = {0, 2}}) >> RMSNorm{} >>
+  Sequential model = Input{6, 4} >> Linear{{.out = 8}} >> brainpy::nn::group_norm({.num_groups = 2, .axis = 1}) >>
+                     neupy::batch_norm1d({.axes = {0, 2}}) >> RMSNorm{} >>
                      InstanceNorm{{.weight = true, .feature_axes = 1}} >>
-                     LayerNorm::brainstate({.in_size = {8}, .reduction_axes = {1, 2}}) >>
-                     BatchNorm1d::brainstate({.in_size = {6, 8}}) >> Flatten{} >> Linear{{.out = 10}};
+                     brainstate::layer_norm({.in_size = {8}, .reduction_axes = {1, 2}}) >>
+                     brainstate::batch_norm1d({.in_size = {6, 8}}) >> Flatten{} >> Linear{{.out = 10}};
   model.build(context);
   SGD optimizer{model.parameters(), {.lr = 0.01}};
   require_steady(calls_per_step(context, model, optimizer, {6, 4}, 16));

@@ -20,28 +20,36 @@ def table():
     allowed = {}
     for line in (tree.ROOT / "docs/design.md").read_text().splitlines():
         cells = [cell.strip() for cell in line.strip("|").split("|")]
-        folder = re.fullmatch(r"`(\w+)/`", cells[0])
+        folder = re.fullmatch(r"`([\w/]+)/`", cells[0])
         if folder and len(cells) == 3:
-            own = set(re.findall(r"\b\w+(?:/\w+\.h|/)", cells[2]))
-            own |= {f"{name}/" for name in tree.FOLDERS} if "anything" in cells[2] else set()
+            own = set(re.findall(r"\b(?:\w+/)+(?:\w+\.h)?", cells[2]))
             allowed[folder[1]] = own, {library for library in LIBRARIES if library in cells[2]}
+            if "anything" in cells[2]:
+                own.add("anything")
     return allowed
 
 
-def allows_own(own, folder, target):
+def row_of(name, allowed):
+    """The folder in the table that a file belongs to: the innermost one."""
+    return max((folder for folder in allowed if name.startswith(folder + "/")), key=len, default=None)
+
+
+def allows_own(own, folder, target, allowed):
+    home = row_of(target, allowed)
     return (target in EVERYWHERE and folder != "kernels" or target in own
-            or target.split("/")[0] + "/" in own | {folder + "/"})
+            or home is not None and ("anything" in own or home == folder or home + "/" in own))
 
 
-def judge(path, folder, own, libraries):
+def judge(path, folder, allowed):
     """What is wrong with the includes of one file."""
+    own, libraries = allowed[folder]
     for is_own, target, line in tree.includes(path):
         where = f"{tree.name(path)}:{line}"
         library = next((key for key, prefix in LIBRARIES.items() if target.startswith(prefix)), None)
         if is_own:
             if not (tree.ROOT / target).is_file():
                 yield f'{where}: "{target}" is not a path from the root of the tree'
-            elif not allows_own(own, folder, target):
+            elif not allows_own(own, folder, target, allowed):
                 yield f"{where}: {folder}/ may not include {target}"
         elif library:
             if library not in libraries:
@@ -59,15 +67,12 @@ def main():
     public = set(tree.closure("tapestry.h"))
     complaints += [f"tapestry.h does not include {tree.name(path)}, directly or not" for path in tree.sources("autodiff/ops", "layers", "optim")
                    if path.suffix == ".h" and tree.name(path) not in public and INTERNAL not in path.read_text().splitlines()[0]]
+    allowed["tapestry.h"] = {f"{own}/" for own in allowed if own.split("/")[0] in tree.FOLDERS[:7]}, set()
     count = 0
     for path in tree.sources():
-        folder = path.relative_to(tree.ROOT).parts[0]
-        if folder == "tapestry.h":
-            folder, rules = "umbrella", ({f"{own}/" for own in tree.FOLDERS[:7]}, set())
-        else:
-            rules = allowed.get(folder)
-        if rules:
-            complaints += judge(path, folder, *rules)
+        folder = row_of(tree.name(path), allowed) or tree.name(path)
+        if folder in allowed:
+            complaints += judge(path, folder, allowed)
         count += 1
     tree.finish(complaints, f"the includes of {count} files follow the table")
 

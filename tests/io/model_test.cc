@@ -9,6 +9,7 @@
 #include "kernels/error.h"
 #include "layers/activation.h"
 #include "layers/batch_norm.h"
+#include "layers/dialects/neupy.h"
 #include "layers/dropout.h"
 #include "layers/layer_norm.h"
 #include "layers/linear.h"
@@ -72,7 +73,7 @@ TEST_CASE("io: neupy's BatchNorm comes back with both of its buffers, and gives 
   Context context{{.threads = 1, .seed = 1}}, other{{.threads = 1, .seed = 2}};
   const TempDir folder;
   const auto made = [](Context& on) {
-    Sequential model = Input{3} >> Linear{{.out = 4}} >> BatchNorm0d::neupy() >> Linear{{.out = 1}};
+    Sequential model = Input{3} >> Linear{{.out = 4}} >> neupy::batch_norm0d() >> Linear{{.out = 1}};
     model.build(on);
     return model;
   };

@@ -3,6 +3,7 @@
 #include "autodiff/tape.h"
 #include "kernels/error.h"
 #include "layers/conv.h"
+#include "layers/dialects/neupy.h"
 #include "layers/sequential.h"
 #include "tests/catch.h"
 
@@ -10,15 +11,15 @@ using namespace tapestry;
 
 TEST_CASE("LocalResponseNorm: neupy's preset on ones, and its checks") {
   Context context{{.threads = 1}};
-  const auto layer = LocalResponseNorm::neupy();
+  const auto layer = neupy::local_response_norm();
   REQUIRE(layer(context.input(context.full({1, 1, 1, 1}, 1))).item() == Approx(0.59458).margin(5e-6));
   REQUIRE(layer.options.size == 11);
-  REQUIRE_THROWS_AS(LocalResponseNorm::neupy({.depth_radius = 4}), ArgumentError);
-  REQUIRE_THROWS_WITH(LocalResponseNorm::neupy({.depth_radius = 4}), contains("Only works with odd"));
-  REQUIRE_THROWS_WITH(LocalResponseNorm::neupy({.depth_radius = -1}), contains("it is -1"));
+  REQUIRE_THROWS_AS(neupy::local_response_norm({.depth_radius = 4}), ArgumentError);
+  REQUIRE_THROWS_WITH(neupy::local_response_norm({.depth_radius = 4}), contains("Only works with odd"));
+  REQUIRE_THROWS_WITH(neupy::local_response_norm({.depth_radius = -1}), contains("it is -1"));
   REQUIRE_THROWS_WITH(layer(context.input(context.zeros({1, 2, 3}))),
                       contains("inputs must have 4 axes; x is [1, 2, 3]"));
-  Sequential flat = Input{2, 3} >> LocalResponseNorm::neupy();
+  Sequential flat = Input{2, 3} >> neupy::local_response_norm();
   REQUIRE_THROWS_WITH(flat.build(context), contains("0 (") && contains("inputs must have 4 axes; x is [1, 2, 3]"));
 }
 

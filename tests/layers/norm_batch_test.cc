@@ -5,6 +5,7 @@
 #include "autodiff/tape.h"
 #include "kernels/error.h"
 #include "layers/activation.h"
+#include "layers/dialects/pytorch.h"
 #include "layers/linear.h"
 #include "layers/sequential.h"
 #include "optim/sgd.h"
@@ -97,14 +98,14 @@ TEST_CASE("BatchNorm: momentum weighs the old value, 0.99 by default, or all bat
           0.25 * 1.5 + 0.75 * 7, 0.25 + 0.75 * 0.5);
 }
 
-TEST_CASE("BatchNorm: torch() has PyTorch's momentum, variance and words") {
+TEST_CASE("BatchNorm: pytorch::batch_norm1d() to 3d() have PyTorch's momentum, variance and words") {
   Context context;
-  const BatchNorm1d layer = built(context, BatchNorm1d::torch(), Shape{2});
+  const BatchNorm1d layer = built(context, pytorch::batch_norm1d(), Shape{2});
   CHECK(layer.options.epsilon == 1e-5);
   train(context, layer, context.tensor({2, 2}, {1, 10, 3, 40}));  // unbiased variances 2 and 450
   CHECK(numbers(layer.running_mean) == std::vector<float>{0.2f, 2.5f});
   CHECK(numbers(layer.running_var) == std::vector<float>{1.1f, 45.9f});
-  const BatchNorm1d other = BatchNorm1d::torch(
+  const BatchNorm1d other = pytorch::batch_norm1d(
       {.num_features = 3, .eps = 1e-3, .momentum = 0.3, .affine = false, .track_running_stats = false});
   CHECK(other.options.num_features == 3);
   CHECK(other.options.epsilon == 1e-3);
@@ -112,11 +113,22 @@ TEST_CASE("BatchNorm: torch() has PyTorch's momentum, variance and words") {
   CHECK(!other.has_weight());
   CHECK(!other.has_bias());
   CHECK(!other.options.track_running_stats);
-  CHECK(!BatchNorm2d::torch({.momentum = std::nullopt}).options.momentum);
-  REQUIRE_THROWS_WITH(BatchNorm3d::torch({.momentum = 2}),
+  CHECK(!pytorch::batch_norm2d({.momentum = std::nullopt}).options.momentum);
+  REQUIRE_THROWS_WITH(pytorch::batch_norm3d({.momentum = 2}),
                       contains("norm_batch_test.cc:") && contains("momentum is 2, it must be in [0, 1]"));
-  REQUIRE_THROWS_WITH(BatchNorm3d::torch({.momentum = -0.5}), contains("momentum is -0.5, it must be in [0, 1]"));
-  REQUIRE_THROWS_AS(BatchNorm3d::torch({.momentum = NAN}), ArgumentError);
+  REQUIRE_THROWS_WITH(pytorch::batch_norm3d({.momentum = -0.5}), contains("momentum is -0.5, it must be in [0, 1]"));
+  REQUIRE_THROWS_AS(pytorch::batch_norm3d({.momentum = NAN}), ArgumentError);
+}
+
+TEST_CASE("BatchNorm: rank narrows what the layer takes") {
+  Context context;
+  const BatchNorm1d layer = built(context, BatchNorm1d{{.num_features = 6, .rank = 3}});
+  CHECK(layer(context.input(context.zeros({2, 5, 6})), Mode::eval).shape() == Shape{2, 5, 6});
+  REQUIRE_THROWS_WITH(layer(context.input(context.zeros({2, 6})), Mode::eval),
+                      contains("BatchNorm1d: expected 3D input (got 2D input)"));
+  CHECK_THAT(refusal(context, BatchNorm1d{{.rank = 2}}, Shape{5, 6}), contains("expected 2D input (got 3D input)"));
+  CHECK_THAT(refusal(context, BatchNorm2d{{.rank = 3}}, Shape{5, 6}),
+             contains("rank is 3, it must be from 4 to 4, or 0"));
 }
 
 TEST_CASE("BatchNorm: inverse deviations are averaged, and used as they are") {

@@ -4,6 +4,8 @@
 
 #include "autodiff/tape.h"
 #include "layers/batch_norm.h"
+#include "layers/dialects/brainpy.h"
+#include "layers/dialects/brainstate.h"
 #include "layers/group_norm.h"
 #include "layers/instance_norm.h"
 #include "layers/layer_norm.h"
@@ -38,7 +40,7 @@ TEST_CASE(
   const Initializer scale = context.normal({5}, 0, 1, 2), bias = context.normal({5}, 0, 1, 3);
   const auto rows = [&](const Axes& reduced) {
     return built(context,
-                 LayerNorm::brainstate(
+                 brainstate::layer_norm(
                      {.in_size = {5}, .reduction_axes = reduced, .bias_init = bias, .scale_init = scale}),
                  {}, DType::float64)(context.input(x))
         .value();
@@ -46,7 +48,7 @@ TEST_CASE(
   const auto groups = [&](std::optional<std::int64_t> number, std::optional<std::int64_t> size) {
     return built(
                context,
-               GroupNorm::brainstate(
+               brainstate::group_norm(
                    {.in_size = {5}, .num_groups = number, .group_size = size, .bias_init = bias, .scale_init = scale}),
                {}, DType::float64)(context.input(x))
         .value();
@@ -68,26 +70,26 @@ TEST_CASE(
 TEST_CASE("flax: GroupNorm over the batch and some positions, and groups that do not divide") {
   Context context;
   const Tensor x = context.normal({2, 5, 4, 4, 32}, 1, 2, 1);
-  const GroupNorm layer = built(context, GroupNorm::brainstate({.in_size = {32}, .num_groups = 2}));
+  const GroupNorm layer = built(context, brainstate::group_norm({.in_size = {32}, .num_groups = 2}));
   test::NormProblem p = test::problem(layer, x, 0, 4);
   p.set = test::groups_of(x.shape(), 2);
   test::require_normalized(p, x, layer(context.input(x)).value());
   const GroupNorm batch =
-      built(context, GroupNorm::brainstate({.in_size = {32}, .num_groups = 2, .reduction_axes = {0, 1, 3, 4}}));
+      built(context, brainstate::group_norm({.in_size = {32}, .num_groups = 2, .reduction_axes = {0, 1, 3, 4}}));
   p.set = test::index_over(x.shape(), {2, 4});
   for (std::size_t& set : p.set) set /= 16;
   test::require_normalized(p, x, batch(context.input(x)).value());
-  CHECK_THAT(refusal(context, GroupNorm::brainstate({.in_size = {32}, .num_groups = 3})), contains("32 channels"));
+  CHECK_THAT(refusal(context, brainstate::group_norm({.in_size = {32}, .num_groups = 3})), contains("32 channels"));
 }
 
 TEST_CASE("flax: GroupNorm over all axes but a stack's first is that of each of the stack") {
   Context context;
   const Tensor stack = context.normal({5, 3, 4, 32}, 1, 2, 1);
-  const GroupNorm layer = built(context, GroupNorm::brainstate({.in_size = {32},
-                                                                .num_groups = 8,
-                                                                .bias_init = Uniform{-1, 1},
-                                                                .scale_init = Uniform{1, 2},
-                                                                .reduction_axes = {-3, -2, -1}}));
+  const GroupNorm layer = built(context, brainstate::group_norm({.in_size = {32},
+                                                                 .num_groups = 8,
+                                                                 .bias_init = Uniform{-1, 1},
+                                                                 .scale_init = Uniform{1, 2},
+                                                                 .reduction_axes = {-3, -2, -1}}));
   const Tensor y = layer(context.input(stack)).value();
   test::NormProblem p = test::problem(layer, stack, 0, 3);
   p.set = test::groups_of(stack.shape(), 8);
@@ -109,7 +111,7 @@ TEST_CASE("flax: LayerNorm over any axes, and InstanceNorm over any positions, w
     const auto rows = [&](const Axes& reduced, const Axes& kept) {
       const Tensor x = far({2, 3, 4}, 1e6f);
       const LayerNorm layer =
-          built(context, LayerNorm::brainstate(
+          built(context, brainstate::layer_norm(
                              {.in_size = {4}, .reduction_axes = reduced, .epsilon = 1e-5, .use_fast_variance = fast}));
       test::require_normalized(test::problem(layer, x, kept, 2), x, layer(context.input(x)).value());
     };
@@ -160,7 +162,7 @@ TEST_CASE("flax: BatchNorm's running statistics with a mask and NaN under it") {
       square += value * value / 8;
     }
   }
-  const BatchNorm1d layer = built(context, BatchNorm1d::brainstate({.in_size = {3, 2}, .momentum = 0.9}));
+  const BatchNorm1d layer = built(context, brainstate::batch_norm1d({.in_size = {3, 2}, .momentum = 0.9}));
   Tape tape{context};
   layer(tape.input(x), Mode::train, mask);
   tape.commit();
@@ -188,8 +190,8 @@ TEST_CASE("flax: masked rows with NaN under the mask have mean 0 and variance 1 
       CHECK(std::abs(square / count - 1) <= 1e-4);
     }
   };
-  check(built(context, LayerNorm::brainstate({.in_size = {5}}))(context.input(x), mask).value(), true);
-  check(built(context, RMSNorm::brainstate({.in_size = {5}}))(context.input(x), mask).value(), false);
+  check(built(context, brainstate::layer_norm({.in_size = {5}}))(context.input(x), mask).value(), true);
+  check(built(context, brainstate::rms_norm({.in_size = {5}}))(context.input(x), mask).value(), false);
 }
 
 TEST_CASE("flax: GroupNorm with NaN under the mask has mean 0 and variance 1 where it counts") {
@@ -199,7 +201,7 @@ TEST_CASE("flax: GroupNorm with NaN under the mask has mean 0 and variance 1 whe
     mask.span<float>()[i] = 0;
     x.span<float>()[i] = NAN;
   }
-  const GroupNorm layer = built(context, GroupNorm::brainstate({.in_size = {77}, .num_groups = 7}));
+  const GroupNorm layer = built(context, brainstate::group_norm({.in_size = {77}, .num_groups = 7}));
   const Tensor y = layer(context.input(x), mask).value();
   const std::vector<std::size_t> set = test::groups_of(x.shape(), 7);
   std::vector<double> count(13 * 7), mean(13 * 7), square(13 * 7);
@@ -220,7 +222,7 @@ TEST_CASE("flax: replicas of a named axis normalize by the statistics of all, or
   Context context{{.threads = 1}};
   const Tensor x = context.normal({8, 3}, 1, 2, 1);
   const auto alone = [&](const Tensor& batch) {
-    const BatchNorm0d layer = built(context, BatchNorm0d::brainstate({.in_size = {3}}));
+    const BatchNorm0d layer = built(context, brainstate::batch_norm0d({.in_size = {3}}));
     return test::numbers(layer(context.input(batch), Mode::train).value());
   };
   const auto shared = [&](BatchNorm0d layer) {
@@ -230,12 +232,12 @@ TEST_CASE("flax: replicas of a named axis normalize by the statistics of all, or
   const auto require_near = [](const std::vector<double>& found, const std::vector<double>& expected) {
     for (std::size_t i = 0; i < expected.size(); ++i) REQUIRE(found[i] == Approx(expected[i]).margin(1e-5));
   };
-  require_near(shared(BatchNorm0d::brainstate({.in_size = {3}, .axis_name = {"batch"}})), alone(x));
+  require_near(shared(brainstate::batch_norm0d({.in_size = {3}, .axis_name = {"batch"}})), alone(x));
   const std::vector<double> halves =
-      shared(BatchNorm0d::brainstate({.in_size = {3}, .axis_name = {"batch"}, .axis_index_groups = {{0, 1}, {2, 3}}}));
+      shared(brainstate::batch_norm0d({.in_size = {3}, .axis_name = {"batch"}, .axis_index_groups = {{0, 1}, {2, 3}}}));
   require_near(halves, alone(x.view(0, {4, 3})));
   require_near({halves.begin() + 12, halves.end()}, alone(x.view(12, {4, 3})));
-  require_near(shared(BatchNorm0d::brainpy({.axis_name = {"batch"}})), alone(x));
+  require_near(shared(brainpy::layers::batch_norm0d({.axis_name = {"batch"}})), alone(x));
 }
 
 TEST_CASE("flax: norms of each sample average their statistics over the replicas of a named axis") {
@@ -250,7 +252,7 @@ TEST_CASE("flax: norms of each sample average their statistics over the replicas
     p.center = center;
     test::require_normalized(p, x, context.tensor<double>({8, 6}, by_replicas(context, layer, x)));
   };
-  check(GroupNorm::brainstate({.in_size = {6}, .num_groups = 3, .axis_name = {"batch"}}), 3, true);
-  check(LayerNorm::brainstate({.in_size = {6}, .axis_name = {"batch"}}), 1, true);
-  check(RMSNorm::brainstate({.in_size = {6}, .axis_name = {"batch"}}), 1, false);
+  check(brainstate::group_norm({.in_size = {6}, .num_groups = 3, .axis_name = {"batch"}}), 3, true);
+  check(brainstate::layer_norm({.in_size = {6}, .axis_name = {"batch"}}), 1, true);
+  check(brainstate::rms_norm({.in_size = {6}, .axis_name = {"batch"}}), 1, false);
 }

@@ -111,7 +111,21 @@ TEST_CASE("GroupNorm: reduction axes keep the others apart") {
       ShapeError);  // without the channels
 }
 
-TEST_CASE("GroupNorm: the axis of brainpy counts positions, and the channels are added") {
+TEST_CASE("GroupNorm: inputs of another rank than is wanted are refused") {
+  Context context;
+  const GroupNorm layer = built(context, GroupNorm{{.num_groups = 2, .rank = 3}}, Shape{5, 6});
+  CHECK(layer(context.input(context.zeros({2, 5, 6}))).shape() == Shape{2, 5, 6});
+  REQUIRE_THROWS_WITH(
+      layer(context.input(context.zeros({2, 6}))),
+      contains("GroupNorm: expected 3D input (got 2D input): the input must be [N, L, C]; it is [2, 6]"));
+  CHECK_THAT(refusal(context, GroupNorm{{.num_groups = 2, .rank = 4}}, Shape{5, 6}),
+             contains("expected 4D input (got 3D input)"));
+  for (const int rank : {-1, 1, 6})
+    CHECK_THAT(refusal(context, GroupNorm{{.num_groups = 2, .rank = rank}}, Shape{6}),
+               contains(fmt::format("rank is {}, it must be from 2 to 5, or 0", rank)));
+}
+
+TEST_CASE("GroupNorm: axis counts positions, and the channels are added") {
   Context context;
   const Tensor x = context.normal({2, 3, 5, 6}, 1, 2, 1);
   const auto y = [&](const Axes& axis, const Axes& reduced) {

@@ -47,7 +47,7 @@ void ops(Context& context) {
 
 void momentum(Context& context) {
   BatchNorm2d ours{{.num_features = 16}};                               // 0.99 of the old value, biased variance
-  BatchNorm2d torch = BatchNorm2d::torch({.num_features = 16});         // 0.9 of it, unbiased variance
+  BatchNorm2d torch = pytorch::batch_norm2d({.num_features = 16});      // 0.9 of it, unbiased variance
   BatchNorm2d average{{.num_features = 16, .momentum = std::nullopt}};  // the average of all batches
   build(context, ours);
   build(context, torch);
@@ -98,19 +98,19 @@ void replicas(Context& context) {
     require(std::abs(found[i / 6].span<float>()[i % 6] - whole.value().span<float>()[i]) < 1e-5, "replicas differ");
 }
 
-void sources(Context& context) {
-  GroupNorm a = GroupNorm::brainpy({.num_groups = 2});                              // per position
-  GroupNorm b = GroupNorm::brainstate({.in_size = {28, 28, 32}, .num_groups = 4});  // epsilon 1e-6
-  GroupNorm c = GroupNorm::neupy({.n_groups = 4, .beta = 0.5});                     // images alone
-  BatchNorm3d d = BatchNorm3d::brainpy({.num_features = 32, .momentum = 0.9});
-  BatchNorm2d e = BatchNorm2d::brainstate({.in_size = {28, 28, 32}, .use_fast_variance = false});
-  BatchNorm2d f = BatchNorm2d::neupy({.alpha = 0.1});
-  BatchNorm2d g = BatchNorm2d::torch({.num_features = 32, .eps = 1e-5, .momentum = 0.1});
-  LayerNorm h = LayerNorm::brainpy({.normalized_shape = {10, 32}});
-  LayerNorm i = LayerNorm::brainstate({.in_size = {10, 32}, .reduction_axes = {1, 2}, .feature_axes = {0, 1}});
-  GroupNorm j = GroupNorm::brainpy_layers({.num_groups = 4, .num_channels = 32});
-  InstanceNorm k = InstanceNorm::brainpy({.num_channels = 32});
-  RMSNorm l = RMSNorm::brainstate({.in_size = {10, 32}});
+void dialects(Context& context) {
+  GroupNorm a = brainpy::nn::group_norm({.num_groups = 2});                          // per position
+  GroupNorm b = brainstate::group_norm({.in_size = {28, 28, 32}, .num_groups = 4});  // epsilon 1e-6
+  GroupNorm c = neupy::group_norm({.n_groups = 4, .beta = 0.5});                     // images alone
+  BatchNorm3d d = brainpy::layers::batch_norm3d({.num_features = 32, .momentum = 0.9});
+  BatchNorm2d e = brainstate::batch_norm2d({.in_size = {28, 28, 32}, .use_fast_variance = false});
+  BatchNorm2d f = neupy::batch_norm2d({.alpha = 0.1});
+  BatchNorm2d g = pytorch::batch_norm2d({.num_features = 32, .eps = 1e-5, .momentum = 0.1});
+  LayerNorm h = brainpy::layers::layer_norm({.normalized_shape = {10, 32}});
+  LayerNorm i = brainstate::layer_norm({.in_size = {10, 32}, .reduction_axes = {1, 2}, .feature_axes = {0, 1}});
+  GroupNorm j = brainpy::layers::group_norm({.num_groups = 4, .num_channels = 32});
+  InstanceNorm k = brainpy::layers::instance_norm({.num_channels = 32});
+  RMSNorm l = brainstate::rms_norm({.in_size = {10, 32}});
   build(context, a, Shape{7, 32});
   build(context, b, Shape{28, 28, 32});
   build(context, c, Shape{28, 28, 32});
@@ -131,7 +131,7 @@ void sources(Context& context) {
 void responses(Context& context) {
   const Var x = context.input(numbers(context, {1, 2, 2, 8}));
   const Var y = LocalResponseNorm{{.size = 5}}(x);  // as torch.nn.LocalResponseNorm(5)
-  const Var z = LocalResponseNorm::neupy()(x);      // windows of 11 channels, alpha times their sum
+  const Var z = neupy::local_response_norm()(x);    // windows of 11 channels, alpha times their sum
   require(distance(x.value(), y.value()) < 1e-3 && distance(z.value(), (x * 0.5946).value()) < 1e-3, "responses");
 }
 
@@ -155,5 +155,5 @@ int main() {
   replicas(context);
   responses(context);
   weights(context);
-  sources(context);
+  dialects(context);
 }

@@ -8,6 +8,7 @@
 #include "layers/activation.h"
 #include "layers/batch_norm.h"
 #include "layers/conv.h"
+#include "layers/dialects/pytorch.h"
 #include "layers/group_norm.h"
 #include "layers/layer_norm.h"
 #include "layers/linear.h"
@@ -43,7 +44,7 @@ Golden mlp_ln() {
 }
 
 Golden flattened_bn() {
-  return {"flatten_bn", Input{4, 2, 3} >> Flatten{} >> Relu{} >> BatchNorm1d::torch() >> Linear{{.out = 5}}};
+  return {"flatten_bn", Input{4, 2, 3} >> Flatten{} >> Relu{} >> pytorch::batch_norm1d() >> Linear{{.out = 5}}};
 }
 
 Golden neupy_gn() {
@@ -55,8 +56,8 @@ Golden neupy_gn() {
 Golden mnist_bn() {
   return {"mnist_bn",
           Input{20, 24, 1} >> Conv2d{{.out = 4, .kernel = 5}} >> Relu{} >> Conv2d{{.out = 4, .kernel = 5}} >> Relu{} >>
-              BatchNorm2d::torch() >> MaxPool2d{2} >> Conv2d{{.out = 6, .kernel = 3}} >> Relu{} >>
-              Conv2d{{.out = 6, .kernel = 3}} >> Relu{} >> BatchNorm2d::torch() >> MaxPool2d{2} >> Flatten{} >>
+              pytorch::batch_norm2d() >> MaxPool2d{2} >> Conv2d{{.out = 6, .kernel = 3}} >> Relu{} >>
+              Conv2d{{.out = 6, .kernel = 3}} >> Relu{} >> pytorch::batch_norm2d() >> MaxPool2d{2} >> Flatten{} >>
               Linear{{.out = 5}},
           0.001};
 }
@@ -76,8 +77,8 @@ Golden resnet9(const char* name, const Norm& norm) {
 Golden voxel_bn3d() {
   const auto same3d = [](std::int64_t out) { return Conv3d{{.out = out, .kernel = 3, .padding = 1, .bias = false}}; };
   return {"voxel_bn3d",
-          Input{4, 8, 6, 1} >> same3d(4) >> BatchNorm3d::torch() >> Relu{} >> MaxPool3d{2} >> same3d(4) >>
-              BatchNorm3d::torch() >> Relu{} >> MaxPool3d{2} >> same3d(6) >> BatchNorm3d::torch() >> Relu{} >>
+          Input{4, 8, 6, 1} >> same3d(4) >> pytorch::batch_norm3d() >> Relu{} >> MaxPool3d{2} >> same3d(4) >>
+              pytorch::batch_norm3d() >> Relu{} >> MaxPool3d{2} >> same3d(6) >> pytorch::batch_norm3d() >> Relu{} >>
               AdaptiveAvgPool3d{1} >> Flatten{} >> Linear{{.out = 5}},
           0.01};
 }
@@ -138,7 +139,7 @@ std::pair<double, double> differences(const Golden& golden, DType dtype) {
 
 TEST_CASE("golden: 20 steps of small networks give PyTorch's losses, and files with its state") {
   for (const Golden& golden : {flattened(), flattened_bn(), mlp(), mlp_ln(), neupy_gn(), mnist_bn(),
-                               resnet9("resnet9_bn", BatchNorm2d::torch()),
+                               resnet9("resnet9_bn", pytorch::batch_norm2d()),
                                resnet9("resnet9_gn", GroupNorm{{.num_groups = 2}}), voxel_bn3d(), weights()}) {
     INFO(golden.name);
     const auto [losses, state] = differences(golden, DType::float64);

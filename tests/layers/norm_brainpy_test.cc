@@ -1,5 +1,5 @@
 // What the tests and the documentation of BrainPy do with its norm layers: brainpy.nn of 2.1, brainpy.layers later.
-#include "layers/norm_sources.h"
+#include "layers/dialects/brainpy.h"
 
 #include <cmath>
 
@@ -54,9 +54,9 @@ void require_shape(Context& context, L layer, const Tensor& x) {
 TEST_CASE("brainpy.nn: GroupNorm has parameters for each position, shared by the groups") {
   Context context;
   const Tensor x = mostly_ones(context);
-  const GroupNorm layer =
-      built(context, GroupNorm::brainpy({.num_groups = 2, .beta_init = Uniform{-1, 1}, .gamma_init = Uniform{1, 2}}),
-            Shape{3, 4});
+  const GroupNorm layer = built(
+      context, brainpy::nn::group_norm({.num_groups = 2, .beta_init = Uniform{-1, 1}, .gamma_init = Uniform{1, 2}}),
+      Shape{3, 4});
   REQUIRE(layer.weight.shape() == Shape{3, 2});
   REQUIRE(layer.bias.shape() == Shape{3, 2});
   test::NormProblem p{.set = test::groups_of(x.shape(), 2),
@@ -69,7 +69,7 @@ TEST_CASE("brainpy.nn: GroupNorm has parameters for each position, shared by the
 TEST_CASE("brainpy.nn: InstanceNorm is GroupNorm with groups of one channel") {
   Context context;
   const Tensor x = mostly_ones(context);
-  const GroupNorm layer = built(context, GroupNorm::brainpy({.group_size = 1}), Shape{3, 4});
+  const GroupNorm layer = built(context, brainpy::nn::group_norm({.group_size = 1}), Shape{3, 4});
   REQUIRE(layer.weight.shape() == Shape{3, 1});
   require_groups(x, layer(context.input(x)).value(), 4);
 }
@@ -79,30 +79,34 @@ TEST_CASE("brainpy.nn: GroupNorm normalizes the axes that are named, and the cha
   const Tensor x = mostly_ones(context);
   const auto y = [&](const Axes& axis) {
     return test::numbers(
-        built(context, GroupNorm::brainpy({.num_groups = 2, .axis = axis}), Shape{3, 4})(context.input(x)).value());
+        built(context, brainpy::nn::group_norm({.num_groups = 2, .axis = axis}), Shape{3, 4})(context.input(x))
+            .value());
   };
   CHECK(y({1, 3}) == y({}));
   CHECK(y(1) == y({}));  // the documentation adds the channels
-  CHECK(built(context, GroupNorm::brainpy({.num_groups = 2, .axis = {1}}), Shape{3, 4}).weight.shape() == Shape{3, 2});
-  CHECK(built(context, GroupNorm::brainpy({.num_groups = 2, .axis = -1}), Shape{3, 4}).weight.shape() == Shape{2});
-  CHECK_THAT(refusal(context, GroupNorm::brainpy({.num_groups = 2, .axis = 0}), Shape{3, 4}), contains("the batch"));
+  CHECK(built(context, brainpy::nn::group_norm({.num_groups = 2, .axis = {1}}), Shape{3, 4}).weight.shape() ==
+        Shape{3, 2});
+  CHECK(built(context, brainpy::nn::group_norm({.num_groups = 2, .axis = -1}), Shape{3, 4}).weight.shape() == Shape{2});
+  CHECK_THAT(refusal(context, brainpy::nn::group_norm({.num_groups = 2, .axis = 0}), Shape{3, 4}),
+             contains("the batch"));
 }
 
 TEST_CASE("brainpy.nn: GroupNorm wants one of num_groups and group_size, and one that divides") {
   Context context;
-  REQUIRE_THROWS_WITH(GroupNorm::brainpy({}), contains("norm_sources_test.cc:") &&
-                                                  contains("give either num_groups or group_size; both hold nothing"));
-  REQUIRE_THROWS_WITH(GroupNorm::brainpy({.num_groups = 2, .group_size = 3}), contains("they are 2 and 3"));
-  REQUIRE_THROWS_WITH(GroupNorm::brainpy({.num_groups = 0}), contains("num_groups must be positive; it is 0"));
-  REQUIRE_THROWS_WITH(GroupNorm::brainpy({.group_size = -1}), contains("group_size must be positive; it is -1"));
-  CHECK_THAT(refusal(context, GroupNorm::brainpy({.num_groups = 3}), Shape{3, 4}),
+  REQUIRE_THROWS_WITH(
+      brainpy::nn::group_norm({}),
+      contains("norm_brainpy_test.cc:") && contains("give either num_groups or group_size; both hold nothing"));
+  REQUIRE_THROWS_WITH(brainpy::nn::group_norm({.num_groups = 2, .group_size = 3}), contains("they are 2 and 3"));
+  REQUIRE_THROWS_WITH(brainpy::nn::group_norm({.num_groups = 0}), contains("num_groups must be positive; it is 0"));
+  REQUIRE_THROWS_WITH(brainpy::nn::group_norm({.group_size = -1}), contains("group_size must be positive; it is -1"));
+  CHECK_THAT(refusal(context, brainpy::nn::group_norm({.num_groups = 3}), Shape{3, 4}),
              contains("4 channels cannot form 3 equal groups"));
   const GroupNorm bare =
-      built(context, GroupNorm::brainpy({.num_groups = 2, .use_bias = false, .use_scale = false}), Shape{3, 4});
+      built(context, brainpy::nn::group_norm({.num_groups = 2, .use_bias = false, .use_scale = false}), Shape{3, 4});
   CHECK(parameters(bare).empty());
-  const GroupNorm frozen = built(context, GroupNorm::brainpy({.num_groups = 2, .trainable = false}), Shape{3, 4});
+  const GroupNorm frozen = built(context, brainpy::nn::group_norm({.num_groups = 2, .trainable = false}), Shape{3, 4});
   CHECK(!frozen.weight.trainable());
-  CHECK(GroupNorm::brainpy({.num_groups = 2}).options.epsilon == 1e-5);
+  CHECK(brainpy::nn::group_norm({.num_groups = 2}).options.epsilon == 1e-5);
 }
 
 TEST_CASE("brainpy.nn: LayerNorm over all but the batch, or one axis") {
@@ -138,7 +142,7 @@ TEST_CASE("brainpy.nn: BatchNorm normalizes by the batch, with parameters for th
 
 TEST_CASE("brainpy.nn: a network with its GroupNorm learns with Adam and cross entropy") {
   Context context;
-  Sequential model = Input{6, 4} >> GroupNorm::brainpy({.num_groups = 2}) >> Flatten{} >> Linear{{.out = 3}};
+  Sequential model = Input{6, 4} >> brainpy::nn::group_norm({.num_groups = 2}) >> Flatten{} >> Linear{{.out = 3}};
   model.build(context);
   Adam optimizer{model.parameters(), {.lr = 1e-2}};
   const Tensor x = context.normal({12, 6, 4}, 0, 1, 1);
@@ -156,10 +160,11 @@ TEST_CASE("brainpy.nn: a network with its GroupNorm learns with Adam and cross e
 
 TEST_CASE("brainpy.layers: BatchNorm1d to 3d, in training and evaluation") {
   Context context;
-  require_shape(context, BatchNorm1d::brainpy({.num_features = 10}), context.normal({1, 3, 10}, 0, 1, 1));
-  require_shape(context, BatchNorm2d::brainpy({.num_features = 10}), context.normal({1, 3, 4, 10}, 0, 1, 1));
-  require_shape(context, BatchNorm3d::brainpy({.num_features = 10}), context.normal({1, 3, 4, 5, 10}, 0, 1, 1));
-  const BatchNorm3d::Options defaults = BatchNorm3d::brainpy().options;
+  require_shape(context, brainpy::layers::batch_norm1d({.num_features = 10}), context.normal({1, 3, 10}, 0, 1, 1));
+  require_shape(context, brainpy::layers::batch_norm2d({.num_features = 10}), context.normal({1, 3, 4, 10}, 0, 1, 1));
+  require_shape(context, brainpy::layers::batch_norm3d({.num_features = 10}),
+                context.normal({1, 3, 4, 5, 10}, 0, 1, 1));
+  const BatchNorm3d::Options defaults = brainpy::layers::batch_norm3d().options;
   CHECK(defaults.momentum == 0.99);
   CHECK(defaults.epsilon == 1e-5);
   CHECK(defaults.running_variance == RunningVariance::biased);
@@ -167,18 +172,21 @@ TEST_CASE("brainpy.layers: BatchNorm1d to 3d, in training and evaluation") {
 
 TEST_CASE("brainpy.layers: BatchNorm refuses other ranks, features and axes") {
   Context context;
-  CHECK_THAT(refusal(context, BatchNorm3d::brainpy(), Shape{4, 4, 3}), contains("expected 5D input (got 4D input)"));
-  CHECK_THAT(refusal(context, BatchNorm2d::brainpy(), Shape{4, 4, 4, 3}), contains("expected 4D input (got 5D input)"));
-  CHECK_THAT(refusal(context, BatchNorm1d::brainpy(), Shape{3}), contains("expected 3D input (got 2D input)"));
-  CHECK_THAT(refusal(context, BatchNorm3d::brainpy({.num_features = 4}), Shape{2, 2, 2, 3}),
+  CHECK_THAT(refusal(context, brainpy::layers::batch_norm3d(), Shape{4, 4, 3}),
+             contains("expected 5D input (got 4D input)"));
+  CHECK_THAT(refusal(context, brainpy::layers::batch_norm2d(), Shape{4, 4, 4, 3}),
+             contains("expected 4D input (got 5D input)"));
+  CHECK_THAT(refusal(context, brainpy::layers::batch_norm1d(), Shape{3}), contains("expected 3D input (got 2D input)"));
+  CHECK_THAT(refusal(context, brainpy::layers::batch_norm3d({.num_features = 4}), Shape{2, 2, 2, 3}),
              contains("num_features is 4") && contains("is 3"));
-  CHECK_THAT(refusal(context, BatchNorm3d::brainpy({.axis = {0, 1, 2}}), Shape{2, 2, 2, 3}),
+  CHECK_THAT(refusal(context, brainpy::layers::batch_norm3d({.axis = {0, 1, 2}}), Shape{2, 2, 2, 3}),
              contains("axis must be all but the feature axes"));
-  CHECK(refusal(context, BatchNorm3d::brainpy({.axis = {0, 1, 2, 3}}), Shape{2, 2, 2, 3}).empty());
-  CHECK_THAT(refusal(context, BatchNorm2d::brainpy({.scale_initializer = context.zeros({1, 1, 3})}), Shape{2, 2, 3}),
-             contains("the given tensor is [1, 1, 3], the parameter is [3]"));
+  CHECK(refusal(context, brainpy::layers::batch_norm3d({.axis = {0, 1, 2, 3}}), Shape{2, 2, 2, 3}).empty());
+  CHECK_THAT(
+      refusal(context, brainpy::layers::batch_norm2d({.scale_initializer = context.zeros({1, 1, 3})}), Shape{2, 2, 3}),
+      contains("the given tensor is [1, 1, 3], the parameter is [3]"));
   REQUIRE_THROWS_WITH(
-      built(context, BatchNorm1d::brainpy(), Shape{2, 3})(context.input(context.zeros({2, 3})), Mode::eval),
+      built(context, brainpy::layers::batch_norm1d(), Shape{2, 3})(context.input(context.zeros({2, 3})), Mode::eval),
       contains("expected 3D input (got 2D input)"));
 }
 
@@ -197,7 +205,7 @@ TEST_CASE("brainpy.layers: one update of the running variance, biased as documen
     CHECK(layer.running_mean.value().span<float>()[0] == Approx(0.01 * mean));
     return layer.running_var.value().span<float>()[0];
   };
-  BatchNorm1d later = BatchNorm1d::brainpy();
+  BatchNorm1d later = brainpy::layers::batch_norm1d();
   CHECK(running(later) == Approx(0.99 + 0.01 * var).epsilon(1e-6));
   later.options.running_variance = RunningVariance::unbiased;
   CHECK(running(later) == Approx(0.99 + 0.01 * var * 20 / 19).epsilon(1e-6));
@@ -205,7 +213,8 @@ TEST_CASE("brainpy.layers: one update of the running variance, biased as documen
 
 TEST_CASE("brainpy.layers: BatchNorm without affine gives mean 0 and variance 1") {
   Context context;
-  const BatchNorm1d layer = built(context, BatchNorm1d::brainpy({.num_features = 3, .affine = false}), Shape{6, 3});
+  const BatchNorm1d layer =
+      built(context, brainpy::layers::batch_norm1d({.num_features = 3, .affine = false}), Shape{6, 3});
   const Var y = layer(context.input(context.normal({8, 6, 3}, -1, 2, 1)), Mode::train);
   const std::vector<double> found = test::numbers(y.value());
   for (std::size_t c = 0; c < 3; ++c) {
@@ -222,21 +231,21 @@ TEST_CASE("brainpy.layers: BatchNorm without affine gives mean 0 and variance 1"
 TEST_CASE("brainpy.layers: LayerNorm of 10 and of [5, 10] on [20, 5, 10], and its refusal of [2, 5, 8]") {
   Context context;
   const Tensor x = context.normal({20, 5, 10}, 0, 1, 1);
-  require_shape(context, LayerNorm::brainpy({.normalized_shape = {10}}), x);
-  require_shape(context, LayerNorm::brainpy({.normalized_shape = {5, 10}}), x);
-  const LayerNorm layer = built(context, LayerNorm::brainpy({.normalized_shape = {10}}));
+  require_shape(context, brainpy::layers::layer_norm({.normalized_shape = {10}}), x);
+  require_shape(context, brainpy::layers::layer_norm({.normalized_shape = {5, 10}}), x);
+  const LayerNorm layer = built(context, brainpy::layers::layer_norm({.normalized_shape = {10}}));
   REQUIRE_THROWS_WITH(layer(context.input(context.zeros({2, 5, 8}))), contains("LayerNorm: normalized_shape is [10]"));
-  REQUIRE_THROWS_WITH(LayerNorm::brainpy({}), contains("normalized_shape must have at least one axis"));
-  CHECK(
-      parameters(built(context, LayerNorm::brainpy({.normalized_shape = {10}, .elementwise_affine = false}))).empty());
+  REQUIRE_THROWS_WITH(brainpy::layers::layer_norm({}), contains("normalized_shape must have at least one axis"));
+  CHECK(parameters(built(context, brainpy::layers::layer_norm({.normalized_shape = {10}, .elementwise_affine = false})))
+            .empty());
 }
 
 TEST_CASE("brainpy.layers: LayerNorm of [5, 10] follows its formula on [4, 3, 5, 10]") {
   Context context;
   const Tensor x = context.normal({4, 3, 5, 10}, 2, 3, 1);
-  const LayerNorm layer = built(context, LayerNorm::brainpy({.normalized_shape = {5, 10},
-                                                             .bias_initializer = Uniform{-1, 1},
-                                                             .scale_initializer = Uniform{1, 2}}));
+  const LayerNorm layer = built(context, brainpy::layers::layer_norm({.normalized_shape = {5, 10},
+                                                                      .bias_initializer = Uniform{-1, 1},
+                                                                      .scale_initializer = Uniform{1, 2}}));
   test::require_normalized({.set = test::index_over(x.shape(), {0, 1}),
                             .affine = test::index_over(x.shape(), {2, 3}),
                             .weight = test::numbers(layer.weight.value()),
@@ -248,7 +257,7 @@ TEST_CASE("brainpy.layers: the NLP example normalizes each word's embedding") {
   Context context;
   const std::int64_t batch = 20, sentence_length = 5, embedding_dim = 10;
   const Tensor embedding = context.normal({batch, sentence_length, embedding_dim}, 0, 1, 1);
-  const LayerNorm layer_norm = built(context, LayerNorm::brainpy({.normalized_shape = {embedding_dim}}));
+  const LayerNorm layer_norm = built(context, brainpy::layers::layer_norm({.normalized_shape = {embedding_dim}}));
   test::NormProblem p{.set = test::index_over(embedding.shape(), {0, 1}),
                       .affine = test::index_over(embedding.shape(), 2)};
   p.weight.assign(10, 1);
@@ -259,7 +268,7 @@ TEST_CASE("brainpy.layers: the image example normalizes positions and channels t
   Context context;
   const std::int64_t n = 20, c = 5, h = 10, w = 10;
   const Tensor images = context.normal({n, h, w, c}, 0, 1, 1);
-  const LayerNorm layer_norm = built(context, LayerNorm::brainpy({.normalized_shape = {h, w, c}}));
+  const LayerNorm layer_norm = built(context, brainpy::layers::layer_norm({.normalized_shape = {h, w, c}}));
   CHECK(layer_norm.weight.shape() == Shape{h, w, c});
   require_groups(images, layer_norm(context.input(images)).value(), 1);
 }
@@ -273,9 +282,10 @@ TEST_CASE("brainpy.layers: the GroupNorm example: 3 groups, 6 as InstanceNorm, 1
     return layer(context.input(x)).value();
   };
   for (const std::int64_t groups : {1, 2, 3, 6})
-    require_groups(x, y(GroupNorm::brainpy_layers({.num_groups = groups, .num_channels = 6})),
+    require_groups(x, y(brainpy::layers::group_norm({.num_groups = groups, .num_channels = 6})),
                    static_cast<std::size_t>(groups));
-  CHECK(test::numbers(y(GroupNorm{{.num_groups = 6}})) == test::numbers(y(InstanceNorm::brainpy({.num_channels = 6}))));
+  CHECK(test::numbers(y(GroupNorm{{.num_groups = 6}})) ==
+        test::numbers(y(brainpy::layers::instance_norm({.num_channels = 6}))));
   const std::vector<double> layer = test::numbers(y(LayerNorm{{.axes = 3}})), group = test::numbers(y(GroupNorm{1}));
   for (std::size_t i = 0; i < layer.size(); ++i) REQUIRE(group[i] == Approx(layer[i]).margin(1e-6));
 }
@@ -283,9 +293,9 @@ TEST_CASE("brainpy.layers: the GroupNorm example: 3 groups, 6 as InstanceNorm, 1
 TEST_CASE("brainpy.layers: GroupNorm has parameters for each channel, and its refusals") {
   Context context;
   const Tensor x = context.normal({4, 3, 5, 6}, 1, 2, 1);
-  const auto of = [](BrainpyLayersGroupNormOptions options) {
+  const auto of = [](brainpy::layers::GroupNormOptions options) {
     options.num_groups = 3;
-    return GroupNorm::brainpy_layers(options);
+    return brainpy::layers::group_norm(options);
   };
   const GroupNorm layer =
       built(context, of({.epsilon = 0.5, .bias_initializer = Uniform{-1, 1}, .scale_initializer = Uniform{1, 2}}),
@@ -297,8 +307,8 @@ TEST_CASE("brainpy.layers: GroupNorm has parameters for each channel, and its re
   test::require_normalized(p, x, layer(context.input(x)).value());
   CHECK(parameters(built(context, of({.num_channels = 6, .affine = false}))).empty());
   CHECK(of({}).options.epsilon == 1e-5);
-  REQUIRE_THROWS_WITH(GroupNorm::brainpy_layers({}),
-                      contains("norm_sources_test.cc:") && contains("GroupNorm: num_groups must be positive; it is 0"));
+  REQUIRE_THROWS_WITH(brainpy::layers::group_norm({}),
+                      contains("norm_brainpy_test.cc:") && contains("GroupNorm: num_groups must be positive; it is 0"));
   CHECK_THAT(refusal(context, of({.num_channels = 7})), contains("7 channels cannot form 3 equal groups"));
   CHECK_THAT(refusal(context, of({.num_channels = 3}), Shape{3, 5, 6}), contains("num_channels is 3"));
 }
@@ -306,12 +316,13 @@ TEST_CASE("brainpy.layers: GroupNorm has parameters for each channel, and its re
 TEST_CASE("brainpy.layers: the InstanceNorm example, with and without parameters") {
   Context context;
   const Tensor x = context.normal({20, 10, 10, 6}, 0, 1, 1);
-  const InstanceNorm with = built(context, InstanceNorm::brainpy({.num_channels = 6}), Shape{10, 10, 6}),
-                     without =
-                         built(context, InstanceNorm::brainpy({.num_channels = 6, .affine = false}), Shape{10, 10, 6});
+  const InstanceNorm with = built(context, brainpy::layers::instance_norm({.num_channels = 6}), Shape{10, 10, 6}),
+                     without = built(context, brainpy::layers::instance_norm({.num_channels = 6, .affine = false}),
+                                     Shape{10, 10, 6});
   CHECK(parameter_count(with) == 12);
   CHECK(parameter_count(without) == 0);
   require_groups(x, with(context.input(x)).value(), 6);
   CHECK(test::numbers(with(context.input(x)).value()) == test::numbers(without(context.input(x)).value()));
-  CHECK_THAT(refusal(context, InstanceNorm::brainpy({.num_channels = 5}), Shape{10, 10, 6}), contains("num_features"));
+  CHECK_THAT(refusal(context, brainpy::layers::instance_norm({.num_channels = 5}), Shape{10, 10, 6}),
+             contains("num_features"));
 }
