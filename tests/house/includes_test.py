@@ -22,7 +22,7 @@ def table():
         cells = [cell.strip() for cell in line.strip("|").split("|")]
         folder = re.fullmatch(r"`(\w+)/`", cells[0])
         if folder and len(cells) == 3:
-            own = set(re.findall(r"\b\w+(?:/\w+\.h|/)", cells[2]))
+            own = set(re.findall(r"`([\w/]+(?:\.h|/))`", cells[2]))
             own |= {f"{name}/" for name in tree.FOLDERS} if "anything" in cells[2] else set()
             allowed[folder[1]] = own, {library for library in LIBRARIES if library in cells[2]}
     return allowed
@@ -30,7 +30,7 @@ def table():
 
 def allows_own(own, folder, target):
     return (target in EVERYWHERE and folder != "kernels" or target in own
-            or target.split("/")[0] + "/" in own | {folder + "/"})
+            or any(target.startswith(room) for room in own | {folder + "/"} if room.endswith("/")))
 
 
 def judge(path, folder, own, libraries):
