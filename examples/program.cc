@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 
@@ -19,9 +20,9 @@ constexpr std::int64_t kMany = 1'000'000;
 
 void add_data(CLI::App& app, Options& o) {
   if (!o.dataset.empty()) {
-    app.add_option("--dataset", o.dataset, "What to train on")
-        ->check(CLI::IsMember({"fashion-mnist", "mnist"}))
-        ->capture_default_str();
+    std::vector<std::string> names;
+    for (const data::NamedDataset& each : data::kDatasets) names.emplace_back(each.name);
+    app.add_option("--dataset", o.dataset, "What to train on")->check(CLI::IsMember(names))->capture_default_str();
     app.add_option("--data-dir", o.data_dir, "Folder with the data; the usual places unless given");
   }
   app.add_option("--train-images", o.train_images, "Train on the first so many images; 0: all")
@@ -167,9 +168,8 @@ Context make_context(const Options& options) {
 }
 
 data::Split load(const Options& options) {
-  return shorten(options.dataset == "mnist" ? data::mnist({.directory = options.data_dir})
-                                            : data::fashion_mnist({.directory = options.data_dir}),
-                 options);
+  const auto named = std::ranges::find(data::kDatasets, options.dataset, &data::NamedDataset::name);
+  return shorten(named->read(options.data_dir), options);
 }
 
 data::Split shorten(data::Split split, const Options& options) {
