@@ -24,7 +24,7 @@ struct OptimizerOptions {
   Location where = std::source_location::current();
 };
 
-// "sgd", "adam", "adamw": what make_optimizer() knows.
+// The names that make_optimizer() knows: "sgd" and so on.
 std::vector<std::string> optimizer_names();
 // The optimizer of that name; all that `options` do not say is as by default. ArgumentError for an unknown name, with
 // those that are known, and as of the optimizer. std::visit([&](auto& optimizer) { ... }, made) takes it into use.
