@@ -2,58 +2,53 @@
 #include "kernels/update.h"
 
 #include "bench/support.h"
+#include "optim/optimizers.h"
 
 namespace {
 
 using namespace tapestry;
 
-constexpr kernels::SgdStep kSgd{.lr = 1e-3, .momentum = 0.9, .weight_decay = 1e-4};
+const OptimizerOptions kOptions{.lr = 1e-3, .momentum = 0.9, .weight_decay = 1e-4};
+constexpr double kFloat = sizeof(float);
 
-constexpr auto kKernelSgd = []<class T>(const Context& context, T, bench::Tensors& t) {
-  kernels::sgd(context.device(), kSgd, std::span<const T>(t[0].span<T>()), t[1].span<T>(), t[2].span<T>());
-};
-
-void sgd_by(benchmark::State& state, const auto& work) {
-  const Context context = bench::make_context();
-  const std::int64_t size = state.range(0);
-  const bench::Tensors tensors{context.uniform({size}, -1, 1, 1), context.uniform({size}, -1, 1, 2),
-                               context.uniform({size}, -1, 1, 3)};
-  bench::measure(
-      state, context, tensors, 6.0 * static_cast<double>(size), 20.0 * static_cast<double>(size),
-      [&](float, bench::Tensors& t) { work(context, float{}, t); },
-      [&](double, bench::Tensors& t) { kKernelSgd(context, double{}, t); });
-}
-
-void sgd(benchmark::State& state) { sgd_by(state, kKernelSgd); }
-
-void plain_sgd(benchmark::State& state) {
-  sgd_by(state, [](const Context&, float, bench::Tensors& t) {
-    const std::span<float> gradient = t[0].span<float>(), momentum = t[1].span<float>(), weight = t[2].span<float>();
-    constexpr auto lr = static_cast<float>(kSgd.lr), keep = static_cast<float>(kSgd.momentum),
-                   decay = static_cast<float>(kSgd.weight_decay);
-    for (std::size_t i = 0; i < weight.size(); ++i) {
-      momentum[i] = keep * momentum[i] + gradient[i] + decay * weight[i];
-      weight[i] -= lr * momentum[i];
+// Gradient, weight, then the state, of which some are means of squares.
+bench::Tensors tensors_of(const Context& context, std::int64_t size, const detail::StateNames& names) {
+  bench::Tensors tensors{context.uniform({size}, -1, 1, 1), context.uniform({size}, -1, 1, 2)};
+  for (const char* name : names)
+    if (name != nullptr) {
+      const bool squares = std::string_view(name).find("sq") != std::string_view::npos;
+      tensors.push_back(context.uniform({size}, squares ? 0.25 : -0.3, squares ? 1 : 0.3, tensors.size() + 1));
     }
-  });
+  return tensors;
 }
 
-void adam(benchmark::State& state, bool decoupled) {
+template <class O>
+void update_by(benchmark::State& state, const auto& work) {
   const Context context = bench::make_context();
-  const kernels::AdamStep step{.lr = 1e-3,
-                               .beta1 = 0.9,
-                               .beta2 = 0.999,
-                               .eps = 1e-8,
-                               .weight_decay = decoupled ? 1e-2 : 0,
-                               .decoupled = decoupled,
-                               .step = 10};
-  const std::int64_t size = state.range(0);
-  const bench::Tensors tensors{context.uniform({size}, -1, 1, 1), context.uniform({size}, -1, 1, 2),
-                               context.uniform({size}, 0, 1, 3), context.uniform({size}, -1, 1, 4)};
-  bench::measure(state, context, tensors, 0, 28.0 * static_cast<double>(size), [&]<class T>(T, bench::Tensors& t) {
-    const std::span<const T> gradient = t[0].span<T>();
-    kernels::adam(context.device(), step, gradient, t[1].span<T>(), t[2].span<T>(), {}, t[3].span<T>());
-  });
+  const auto options = detail::options_of<typename O::Options>(kOptions);
+  const detail::StateNames names = O::Method::state_names(options);
+  const auto kernel = [&]<class T>(T, bench::Tensors& t) {
+    kernels::UpdatePiece<T> piece{std::as_const(t[0]).span<T>(), {}, t[1].span<T>()};
+    for (std::size_t k = 0, next = 2; k < names.size(); ++k)
+      if (names[k] != nullptr) piece.state[k] = t[next++].span<T>();
+    update(context.device(), O::Method::step(options, 10, 1), piece);
+  };
+  const bench::Tensors tensors = tensors_of(context, state.range(0), names);
+  const double passes = 3 + 2 * static_cast<double>(tensors.size() - 2);  // the gradient is only read
+  bench::measure(
+      state, context, tensors, 0, kFloat * passes * static_cast<double>(state.range(0)),
+      [&](float, bench::Tensors& t) { work(kernel, t); }, kernel);
+}
+
+void plain_sgd(bench::Tensors& t) {
+  const std::span<const float> gradient = std::as_const(t[0]).span<float>();
+  const std::span<float> weight = t[1].span<float>(), momentum = t[2].span<float>();
+  const auto lr = static_cast<float>(kOptions.lr), keep = static_cast<float>(kOptions.momentum),
+             decay = static_cast<float>(kOptions.weight_decay);
+  for (std::size_t i = 0; i < weight.size(); ++i) {
+    momentum[i] = keep * momentum[i] + gradient[i] + decay * weight[i];
+    weight[i] -= lr * momentum[i];
+  }
 }
 
 constexpr auto kKernelNorm = []<class T>(const Context& context, T, bench::Tensors& t) {
@@ -82,10 +77,21 @@ void plain_l2_norm(benchmark::State& state) {
 
 void sizes(benchmark::internal::Benchmark* benchmark) { benchmark->Arg(200'000)->Arg(5'000'000); }
 
-BENCHMARK(sgd)->Apply(sizes);
-BENCHMARK(plain_sgd)->Apply(sizes);
-BENCHMARK_CAPTURE(adam, adam, false)->Apply(sizes);
-BENCHMARK_CAPTURE(adam, adamw, true)->Apply(sizes);
+// One for each optimizer, under its name.
+const bool kRegistered = [] {
+  std::size_t number = 0;
+  detail::for_each_optimizer([&]<class O>() {
+    const auto run = [](benchmark::State& state) {
+      update_by<O>(state, [](const auto& kernel, bench::Tensors& t) { kernel(float{}, t); });
+    };
+    benchmark::RegisterBenchmark(optimizer_names()[number++].c_str(), run)->Apply(sizes);
+  });
+  const auto plain = [](benchmark::State& state) {
+    update_by<SGD>(state, [](const auto&, bench::Tensors& t) { plain_sgd(t); });
+  };
+  benchmark::RegisterBenchmark("plain_sgd", plain)->Apply(sizes);
+  return true;
+}();
 BENCHMARK(l2_norm)->Apply(sizes);
 BENCHMARK(plain_l2_norm)->Apply(sizes);
 

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "data/dataset_content.h"
+#include "data/examples.h"
 #include "kernels/error.h"
 
 namespace tapestry::data {
@@ -35,13 +35,13 @@ void convert(const T* x, float* out, std::size_t size, std::span<const float> sc
 
 }  // namespace
 
-Batches::Batches(const Dataset& dataset, Context& context, const BatchOptions& options)
-    : dataset_(dataset), context_(&context), options_(options) {
+Batches::Batches(detail::Part part, Context& context, const BatchOptions& options)
+    : part_(std::move(part)), context_(&context), options_(options) {
   if (options.size < 1)
     fail<ArgumentError>(options.where, "batches", fmt::format("size must be 1 or more, got {}", options.size));
   if (options.epoch < 0)
     fail<ArgumentError>(options.where, "batches", fmt::format("epoch must not be negative, got {}", options.epoch));
-  const std::int64_t examples = dataset.content().labels.empty() ? 0 : dataset.size();
+  const std::int64_t examples = part_.size();
   count_ = examples / options.size + (!options.drop_last && examples % options.size != 0 ? 1 : 0);
   if (!options.shuffle) return;
   order_ = context.empty({examples}, DType::int64);
@@ -51,28 +51,27 @@ Batches::Batches(const Dataset& dataset, Context& context, const BatchOptions& o
 void Batches::load(std::int64_t index) {
   batch_ = {};  // first of all, so that the next batch can have its memory
   if (index >= count_) return;
-  const Dataset::Content& content = dataset_.content();
-  const std::int64_t first = index * options_.size, size = std::min(options_.size, dataset_.size() - first);
-  batch_.images = context_->empty(content.shape.with(0, size));
+  const detail::Examples& all = *part_.examples;
+  const std::int64_t first = index * options_.size, size = std::min(options_.size, part_.size() - first);
+  batch_.images = context_->empty(all.shape.with(0, size));
   batch_.labels = context_->empty({size}, DType::int64);
   const auto images = batch_.images.span<float>();
   const auto labels = batch_.labels.span<std::int64_t>();
   const auto order = std::as_const(order_).span<std::int64_t>();
-  const auto length = static_cast<std::size_t>(content.sample_size());
+  const auto length = static_cast<std::size_t>(all.sample_size());
   const std::size_t grain = std::max<std::size_t>(1, kernels::kGrain / std::max<std::size_t>(length, 1));
   parallel_for(context_->device().pool, static_cast<std::size_t>(size), grain, [&](std::size_t begin, std::size_t end) {
     for (std::size_t i = begin; i < end; ++i) {
       const std::size_t position = static_cast<std::size_t>(first) + i;
-      const std::size_t example = static_cast<std::size_t>(dataset_.begin_) +
+      const std::size_t example = static_cast<std::size_t>(part_.begin) +
                                   (order.empty() ? position : static_cast<std::size_t>(order[position]));
-      labels[i] = content.labels[example];
+      labels[i] = all.labels[example];
       float* const out = images.data() + i * length;
       const auto write = [&](const auto* x) {
-        if (options_.normalize) return convert(x, out, length, content.scale, content.shift);
-        std::transform(x, x + length, out, [&](auto value) { return static_cast<float>(value) * content.plain_scale; });
+        if (options_.normalize) return convert(x, out, length, all.scale, all.shift);
+        std::transform(x, x + length, out, [&](auto value) { return static_cast<float>(value) * all.plain_scale; });
       };
-      content.is_bytes ? write(content.bytes.data() + example * length)
-                       : write(content.floats.data() + example * length);
+      all.is_bytes ? write(all.bytes.data() + example * length) : write(all.floats.data() + example * length);
     }
   });
 }

@@ -2,19 +2,41 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <iterator>
+#include <memory>
 
-#include "data/dataset.h"
+#include "autodiff/context.h"
 
 namespace tapestry::data {
+
+struct BatchOptions {
+  std::int64_t size = 128;
+  std::int64_t epoch = 1;  // with the context's seed it determines the order
+  bool shuffle = true;
+  bool drop_last = false;  // leave out a last batch that is smaller than `size`
+  bool normalize = true;   // (x - mean) / std of the data set
+  Location where = std::source_location::current();
+};
 
 struct Batch {
   Tensor images;  // float32 [B, H, W, C]
   Tensor labels;  // int64 [B]
 };
 
-// A range to go through once. Its memory comes from the context's arena, and a batch's goes back there with its last
-// handle: a steady step calls no heap.
+namespace detail {
+struct Examples;
+
+// The examples [begin, end) of those that a data set was made of.
+struct Part {
+  std::shared_ptr<const Examples> examples = nullptr;
+  std::int64_t begin = 0, end = 0;
+  std::int64_t size() const { return end - begin; }
+};
+}  // namespace detail
+
+// A range to go through once, which Dataset::batches() makes. Its memory comes from the context's arena, and a batch's
+// goes back there with its last handle: a steady step calls no heap.
 class Batches {
  public:
   class Iterator {
@@ -37,7 +59,7 @@ class Batches {
     Batches* batches_;
   };
 
-  Batches(const Dataset& dataset, Context& context, const BatchOptions& options);
+  Batches(detail::Part part, Context& context, const BatchOptions& options);
 
   Iterator begin() {
     load(index_ = 0);
@@ -49,7 +71,7 @@ class Batches {
  private:
   void load(std::int64_t index);
 
-  Dataset dataset_;
+  detail::Part part_;
   Context* context_;
   BatchOptions options_;
   std::int64_t count_ = 0, index_ = 0;

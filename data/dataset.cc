@@ -6,7 +6,7 @@
 #include <cmath>
 #include <limits>
 
-#include "data/dataset_content.h"
+#include "data/examples.h"
 #include "kernels/error.h"
 
 namespace tapestry::data {
@@ -57,9 +57,9 @@ void check_content(const Shape& shape, std::size_t elements, std::span<const std
 Dataset::Dataset(std::vector<std::uint8_t> images, const Shape& shape, std::vector<std::int64_t> labels,
                  DatasetInfo info) {
   check_content(shape, images.size(), labels, info);
-  end_ = shape[0];
-  content_ =
-      std::make_shared<Content>(std::move(info), shape, std::move(images), std::vector<float>(), std::move(labels));
+  part_ = {std::make_shared<detail::Examples>(std::move(info), shape, std::move(images), std::vector<float>(),
+                                              std::move(labels)),
+           0, shape[0]};
 }
 
 Dataset::Dataset(const Tensor& examples, const Tensor& labels, DatasetInfo info) {
@@ -71,15 +71,15 @@ Dataset::Dataset(const Tensor& examples, const Tensor& labels, DatasetInfo info)
   const auto numbers = examples.span<float>();
   const auto classes = labels.span<std::int64_t>();
   check_content(examples.shape(), numbers.size(), classes, info);
-  end_ = examples.shape()[0];
-  content_ = std::make_shared<Content>(std::move(info), examples.shape(), std::vector<std::uint8_t>(),
-                                       std::vector<float>(numbers.begin(), numbers.end()),
-                                       std::vector<std::int64_t>(classes.begin(), classes.end()));
+  part_ = {std::make_shared<detail::Examples>(std::move(info), examples.shape(), std::vector<std::uint8_t>(),
+                                              std::vector<float>(numbers.begin(), numbers.end()),
+                                              std::vector<std::int64_t>(classes.begin(), classes.end())),
+           0, examples.shape()[0]};
 }
 
 // For bytes, x / 255 is the value: scale = 1 / (255 std), shift = -mean / std.
-Dataset::Content::Content(DatasetInfo given, const Shape& shape, std::vector<std::uint8_t> given_bytes,
-                          std::vector<float> given_floats, std::vector<std::int64_t> given_labels)
+detail::Examples::Examples(DatasetInfo given, const Shape& shape, std::vector<std::uint8_t> given_bytes,
+                           std::vector<float> given_floats, std::vector<std::int64_t> given_labels)
     : info(std::move(given)),
       shape(shape),
       bytes(std::move(given_bytes)),
@@ -95,43 +95,44 @@ Dataset::Content::Content(DatasetInfo given, const Shape& shape, std::vector<std
   }
 }
 
-const Dataset::Content& Dataset::content() const {
-  if (!content_) throw ArgumentError("dataset: it holds nothing yet");
-  return *content_;
+const detail::Examples& Dataset::examples() const {
+  if (!part_.examples) throw ArgumentError("dataset: it holds nothing yet");
+  return *part_.examples;
 }
 
-Shape Dataset::shape() const { return content().shape.with(0, size()); }
-Shape Dataset::sample_shape() const { return content().shape.drop_front(); }
-const std::string& Dataset::name() const { return content().info.name; }
-std::int64_t Dataset::num_classes() const { return static_cast<std::int64_t>(content().info.classes.size()); }
-const std::vector<std::string>& Dataset::classes() const { return content().info.classes; }
-std::span<const double> Dataset::mean() const { return content().info.mean; }
-std::span<const double> Dataset::std() const { return content().info.std; }
+Shape Dataset::shape() const { return examples().shape.with(0, size()); }
+Shape Dataset::sample_shape() const { return examples().shape.drop_front(); }
+const std::string& Dataset::name() const { return examples().info.name; }
+std::int64_t Dataset::num_classes() const { return static_cast<std::int64_t>(examples().info.classes.size()); }
+const std::vector<std::string>& Dataset::classes() const { return examples().info.classes; }
+std::span<const double> Dataset::mean() const { return examples().info.mean; }
+std::span<const double> Dataset::std() const { return examples().info.std; }
 
 std::span<const std::int64_t> Dataset::labels() const {
-  return std::span(content().labels).subspan(static_cast<std::size_t>(begin_), static_cast<std::size_t>(size()));
+  return std::span(examples().labels).subspan(static_cast<std::size_t>(part_.begin), static_cast<std::size_t>(size()));
 }
 
 template <class T>
 std::span<const T> Dataset::example(const std::vector<T>& values, std::int64_t i) const {
   if (i < 0 || i >= size()) throw ArgumentError(fmt::format("dataset: example {} is outside [0, {})", i, size()));
-  const auto length = static_cast<std::size_t>(content().sample_size());
-  if (content().is_bytes != std::is_same_v<T, std::uint8_t>)
-    throw ArgumentError(fmt::format("dataset: the examples are {}", content().is_bytes ? "bytes" : "floats"));
-  return std::span(values).subspan(static_cast<std::size_t>(begin_ + i) * length, length);
+  const auto length = static_cast<std::size_t>(examples().sample_size());
+  if (examples().is_bytes != std::is_same_v<T, std::uint8_t>)
+    throw ArgumentError(fmt::format("dataset: the examples are {}", examples().is_bytes ? "bytes" : "floats"));
+  return std::span(values).subspan(static_cast<std::size_t>(part_.begin + i) * length, length);
 }
 
-std::span<const std::uint8_t> Dataset::bytes(std::int64_t i) const { return example(content().bytes, i); }
-std::span<const float> Dataset::floats(std::int64_t i) const { return example(content().floats, i); }
+std::span<const std::uint8_t> Dataset::bytes(std::int64_t i) const { return example(examples().bytes, i); }
+std::span<const float> Dataset::floats(std::int64_t i) const { return example(examples().floats, i); }
 
 Dataset Dataset::slice(std::int64_t begin, std::int64_t end, const Location& where) const {
   if (begin < 0 || begin > end || end > size())
     fail<ArgumentError>(where, "dataset", fmt::format("[{}, {}) is no part of {} examples", begin, end, size()));
-  return Dataset(content_, begin_ + begin, begin_ + end);
+  return Dataset({part_.examples, part_.begin + begin, part_.begin + end});
 }
 
 Batches Dataset::batches(Context& context, const BatchOptions& options) const {
-  return Batches(*this, context, options);
+  static_cast<void>(examples());  // there are some, or an error
+  return Batches(part_, context, options);
 }
 
 }  // namespace tapestry::data

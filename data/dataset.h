@@ -7,11 +7,9 @@
 #include <string>
 #include <vector>
 
-#include "autodiff/context.h"
+#include "data/batches.h"
 
 namespace tapestry::data {
-
-class Batches;
 
 struct DatasetInfo {
   std::string name = "data";
@@ -20,15 +18,6 @@ struct DatasetInfo {
   // one for each channel (the last axis).
   std::vector<double> mean = {0};
   std::vector<double> std = {1};
-  Location where = std::source_location::current();
-};
-
-struct BatchOptions {
-  std::int64_t size = 128;
-  std::int64_t epoch = 1;  // with the context's seed it determines the order
-  bool shuffle = true;
-  bool drop_last = false;  // leave out a last batch that is smaller than `size`
-  bool normalize = true;   // (x - mean) / std of the data set
   Location where = std::source_location::current();
 };
 
@@ -43,7 +32,7 @@ class Dataset {
   // Examples as float32 [N, ...], labels int64 [N]; both are copied.
   Dataset(const Tensor& examples, const Tensor& labels, DatasetInfo info = {});
 
-  std::int64_t size() const { return end_ - begin_; }
+  std::int64_t size() const { return part_.size(); }
   Shape shape() const;         // [N, H, W, C]
   Shape sample_shape() const;  // [H, W, C]
   const std::string& name() const;
@@ -69,18 +58,17 @@ class Dataset {
   Batches batches(Context& context, const BatchOptions& options = {}) const;
 
  private:
-  friend class Batches;
-  struct Content;
-  Dataset(std::shared_ptr<const Content> content, std::int64_t begin, std::int64_t end)
-      : content_(std::move(content)), begin_(begin), end_(end) {}
-  const Content& content() const;
+  explicit Dataset(detail::Part part) : part_(std::move(part)) {}
+  const detail::Examples& examples() const;
   template <class T>
   std::span<const T> example(const std::vector<T>& values, std::int64_t i) const;
 
-  std::shared_ptr<const Content> content_;
-  std::int64_t begin_ = 0, end_ = 0;
+  detail::Part part_;
+};
+
+// What readers return: the examples to train on, and those to test on.
+struct Split {
+  Dataset train, test;
 };
 
 }  // namespace tapestry::data
-
-#include "data/batches.h"  // so that Dataset::batches can be used

@@ -5,8 +5,6 @@
 #include <algorithm>
 #include <cstdlib>
 #include <filesystem>
-#include <string_view>
-#include <utility>
 
 #include "autodiff/text.h"
 #include "kernels/error.h"
@@ -27,14 +25,14 @@ void add(std::vector<fs::path>& places, const fs::path& place) {
 
 void add_root(std::vector<fs::path>& places, const fs::path& root, const DataSource& source) {
   add(places, root);
-  add(places, root / source.folder / "raw");
+  add(places, root / source.folder);
   add(places, root / source.name);
 }
 
 std::vector<fs::path> usual_places(const DataSource& source) {
   std::vector<fs::path> places;
   if (const std::string root = environment("TAPESTRY_DATA_DIR"); !root.empty()) add_root(places, root, source);
-  add(places, fs::path("data") / source.folder / "raw");
+  add(places, fs::path("data") / source.folder);
   add(places, "data");
   if (const std::string cache = environment("XDG_CACHE_HOME"); !cache.empty())
     add(places, fs::path(cache) / "tapestry" / source.name);
@@ -44,43 +42,36 @@ std::vector<fs::path> usual_places(const DataSource& source) {
   return places;
 }
 
-// The path of "train-images-idx3-ubyte" in one of its spellings; empty when there is none.
-std::string spelled(const fs::path& directory, std::string_view stem, std::string_view ending) {
-  for (const char* form : {"{}-{}", "{}-{}.gz", "{}.{}", "{}.{}.gz"}) {
-    const fs::path path = directory / fmt::format(fmt::runtime(form), stem, ending);
-    std::error_code error;
-    if (fs::exists(path, error)) return path.string();
-  }
+// The path of a file in the first of its spellings that is there; empty when none is.
+std::string spelled(const fs::path& directory, const std::vector<std::string>& spellings) {
+  for (const std::string& name : spellings)
+    for (const char* ending : {"", ".gz"}) {
+      const fs::path path = directory / (name + ending);
+      std::error_code error;
+      if (fs::exists(path, error)) return path.string();
+    }
   return {};
 }
 
 // Looks into `directory`; `lacks` gets what is missing there.
-DataFiles look(const fs::path& directory, std::string& lacks) {
+DataFiles look(const DataSource& source, const fs::path& directory, std::string& lacks) {
+  DataFiles files{directory.string(), {}};
+  std::vector<std::string> missing;
+  for (const std::vector<std::string>& spellings : source.files) {
+    files.paths.push_back(spelled(directory, spellings));
+    if (files.paths.back().empty()) missing.push_back(spellings.front());
+  }
   std::error_code error;
-  DataFiles files{directory.string(), spelled(directory, "train-images", "idx3-ubyte"),
-                  spelled(directory, "train-labels", "idx1-ubyte"), spelled(directory, "t10k-images", "idx3-ubyte"),
-                  spelled(directory, "t10k-labels", "idx1-ubyte")};
-  const std::array<std::pair<const std::string*, const char*>, 4> wanted{
-      {{&files.train_images, "train-images-idx3-ubyte"},
-       {&files.train_labels, "train-labels-idx1-ubyte"},
-       {&files.test_images, "t10k-images-idx3-ubyte"},
-       {&files.test_labels, "t10k-labels-idx1-ubyte"}}};
-  lacks.clear();
-  int missing = 0;
-  for (const auto& [path, name] : wanted)
-    if (path->empty()) {
-      lacks += (missing++ == 0 ? "has no " : ", ") + std::string(name);
-    }
   if (!fs::is_directory(directory, error))
     lacks = error || !fs::exists(directory, error) ? "does not exist" : "is no folder";
-  if (missing == 4 && lacks.starts_with("has")) lacks = "has none of the four files";
+  else if (missing.size() == source.files.size())
+    lacks = fmt::format("has none of the {} files", missing.size());
+  else
+    lacks = missing.empty() ? "" : fmt::format("has no {}", fmt::join(missing, ", "));
   return files;
 }
 
 }  // namespace
-
-DataSource mnist_source() { return {"mnist", "MNIST", "scripts/get-mnist"}; }
-DataSource fashion_mnist_source() { return {"fashion-mnist", "FashionMNIST", "apt install dataset-fashion-mnist"}; }
 
 DataFiles find(const DataSource& source, const std::string& directory) {
   std::vector<fs::path> places;
@@ -90,19 +81,19 @@ DataFiles find(const DataSource& source, const std::string& directory) {
 
   std::string tried, lacks;
   for (std::size_t i = 0; i < places.size(); ++i) {
-    DataFiles files = look(places[i], lacks);
+    DataFiles files = look(source, places[i], lacks);
     const std::string place = printable(places[i].string());
     if (lacks.empty() && (given == 0 || i < given)) return files;
     if (lacks.empty())
       throw FileError(
-          fmt::format("{}: expected the four files of {}, found none or not all (tried {}); {} has them: "
+          fmt::format("{}: expected the {} files of {}, found none or not all (tried {}); {} has them: "
                       "name that folder, or none",
-                      printable(directory), source.name, tried, place));
+                      printable(directory), source.files.size(), source.name, tried, place));
     tried += fmt::format("{}{} ({})", tried.empty() ? "" : ", ", place, lacks);
   }
-  throw FileError(fmt::format("{}: expected the four files of {}, found none; tried {}; to get them: {}",
-                              directory.empty() ? source.name : printable(directory), source.name, tried,
-                              source.remedy));
+  throw FileError(fmt::format("{}: expected the {} files of {}, found none; tried {}; to get them: {}",
+                              directory.empty() ? source.name : printable(directory), source.files.size(), source.name,
+                              tried, source.remedy));
 }
 
 }  // namespace tapestry::data

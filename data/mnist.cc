@@ -34,16 +34,24 @@ Dataset read_part(const std::string& images_path, const std::string& labels_path
                  info);
 }
 
+// The files train-images-idx3-ubyte and so on, which may also be called train-images.idx3-ubyte.
+DataSource source_of(const std::string& name, const std::string& folder, const std::string& remedy) {
+  DataSource source{name, folder + "/raw", remedy, {}};
+  for (const char* stem :
+       {"train-images{}idx3-ubyte", "train-labels{}idx1-ubyte", "t10k-images{}idx3-ubyte", "t10k-labels{}idx1-ubyte"})
+    source.files.push_back({fmt::format(fmt::runtime(stem), '-'), fmt::format(fmt::runtime(stem), '.')});
+  return source;
+}
+
 Split read(const DataSource& source, const MnistOptions& options, const DatasetInfo& info) {
-  const DataFiles files = find(source, options.directory);
-  return {read_part(files.train_images, files.train_labels, info),
-          read_part(files.test_images, files.test_labels, info)};
+  const std::vector<std::string> paths = find(source, options.directory).paths;
+  return {read_part(paths[0], paths[1], info), read_part(paths[2], paths[3], info)};
 }
 
 }  // namespace
 
 Split mnist(const MnistOptions& options) {
-  return read(mnist_source(), options,
+  return read(source_of("mnist", "MNIST", "scripts/get-mnist"), options,
               {.name = "mnist",
                .classes = {"0", "1", "2", "3", "4", "5", "6", "7", "8", "9"},
                .mean = {0.1307},
@@ -51,7 +59,7 @@ Split mnist(const MnistOptions& options) {
 }
 
 Split fashion_mnist(const MnistOptions& options) {
-  return read(fashion_mnist_source(), options,
+  return read(source_of("fashion-mnist", "FashionMNIST", "apt install dataset-fashion-mnist"), options,
               {.name = "fashion-mnist",
                .classes = {"T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag",
                            "Ankle boot"},

@@ -11,10 +11,6 @@ struct MnistOptions {
   std::string directory = "";  // where the files are; empty: the usual places, see data::find
 };
 
-struct Split {
-  Dataset train, test;
-};
-
 // const auto [train, test] = data::fashion_mnist();
 // FileError when the files are nowhere, damaged, or do not agree: images that are not 28 x 28, another number of labels
 // than of images, a label above 9.

@@ -1,7 +1,7 @@
 // Volumes that are drawn, not downloaded: ten kinds of solids, turned, moved, scaled and covered with noise.
 #pragma once
 
-#include "data/mnist.h"
+#include "data/dataset.h"
 
 namespace tapestry::data {
 

@@ -1,4 +1,4 @@
-// A convolutional network with group norm on Fashion-MNIST, or MNIST: `scripts/train` runs it.
+// A convolutional network with group norm on Fashion-MNIST, or other images: `scripts/train` runs it.
 #include "examples/program.h"
 
 using namespace tapestry;
@@ -9,9 +9,10 @@ int cnn(const example::Options& options) {
   Context context = example::make_context(options);
   const data::Split data = example::load(options);
 
-  Sequential model = Input{28, 28, 1} >> Conv2d{{.out = 32, .kernel = 3}} >> GroupNorm{{.num_groups = 4}} >> Relu{} >>
-                     MaxPool2d{2} >> Conv2d{{.out = 64, .kernel = 3}} >> GroupNorm{{.num_groups = 4}} >> Relu{} >>
-                     MaxPool2d{2} >> Flatten{} >> Linear{{.out = 10}};
+  Sequential model = Input{data.train.sample_shape()} >> Conv2d{{.out = 32, .kernel = 3}} >>
+                     GroupNorm{{.num_groups = 4}} >> Relu{} >> MaxPool2d{2} >> Conv2d{{.out = 64, .kernel = 3}} >>
+                     GroupNorm{{.num_groups = 4}} >> Relu{} >> MaxPool2d{2} >> Flatten{} >>
+                     Linear{{.out = data.train.num_classes()}};
   model.build(context);
 
   return example::train(context, model, data, options);
@@ -21,7 +22,7 @@ int cnn(const example::Options& options) {
 
 int main(int argc, char** argv) {
   return example::run(
-      argc, argv, "Trains a convolutional network to tell images of 10 kinds.",
+      argc, argv, "Trains a convolutional network to tell images apart.",
       {.epochs = 12, .batch_size = 64, .lr = 2e-3, .weight_decay = 0.1, .label_smoothing = 0.05, .out = "runs/cnn"},
       cnn);
 }

@@ -20,9 +20,9 @@ int resnet9(const example::Options& options) {
   Context context = example::make_context(options);
   const data::Split data = example::load(options);
 
-  Sequential model = Input{28, 28, 1} >> convolution(32) >> convolution(64) >> MaxPool2d{2} >> residual(64) >>
-                     convolution(128) >> MaxPool2d{2} >> convolution(128) >> MaxPool2d{2} >> residual(128) >>
-                     GlobalMaxPool{} >> Linear{{.out = 10}};
+  Sequential model = Input{data.train.sample_shape()} >> convolution(32) >> convolution(64) >> MaxPool2d{2} >>
+                     residual(64) >> convolution(128) >> MaxPool2d{2} >> convolution(128) >> MaxPool2d{2} >>
+                     residual(128) >> GlobalMaxPool{} >> Linear{{.out = data.train.num_classes()}};
   model.build(context);
 
   return example::train(context, model, data, options);
@@ -32,7 +32,7 @@ int resnet9(const example::Options& options) {
 
 int main(int argc, char** argv) {
   return example::run(
-      argc, argv, "Trains a residual network to tell images of 10 kinds.",
+      argc, argv, "Trains a residual network to tell images apart.",
       {.epochs = 5, .batch_size = 128, .lr = 2e-3, .weight_decay = 0.1, .label_smoothing = 0.1, .out = "runs/resnet9"},
       resnet9);
 }

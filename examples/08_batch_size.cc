@@ -21,12 +21,12 @@ constexpr std::size_t kMedianOf = 3;          // epochs
 // Five times half the size, as in the paper's ResNet-50, which ends with 7 x 7 positions; 28 x 28 images end with one.
 // There batch norm has no more values for a channel than there are images in the batch.
 template <class Norm>
-Sequential network(const Norm& norm) {
+Sequential network(const data::Dataset& images, const Norm& norm) {
   const auto convolution = [&](std::int64_t out) {
     return Conv2d{{.out = out, .kernel = 3, .stride = 2, .padding = 1, .bias = false}} >> norm >> Relu{};
   };
-  return Input{28, 28, 1} >> convolution(16) >> convolution(32) >> convolution(64) >> convolution(64) >>
-         convolution(64) >> Flatten{} >> Linear{{.out = 10}};
+  return Input{images.sample_shape()} >> convolution(16) >> convolution(32) >> convolution(64) >> convolution(64) >>
+         convolution(64) >> Flatten{} >> Linear{{.out = images.num_classes()}};
 }
 
 // One norm at all batch sizes.
@@ -179,8 +179,8 @@ int compare(const example::Options& given) {
   if (options.batch_sizes.size() < 2) throw ArgumentError("--batch-sizes: there is nothing to compare with one size");
   const data::Split data = example::load(options);
 
-  std::vector<Line> lines{{"batch norm", network(BatchNorm2d{}), {}},
-                          {"group norm", network(GroupNorm{{.num_groups = 8}}), {}}};
+  std::vector<Line> lines{{"batch norm", network(data.train, BatchNorm2d{}), {}},
+                          {"group norm", network(data.train, GroupNorm{{.num_groups = 8}}), {}}};
   draw(lines, options, data);  // a folder that cannot be written is better known now
   for (Line& line : lines)
     for (const std::int64_t batch : options.batch_sizes) {

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 
@@ -19,9 +20,9 @@ constexpr std::int64_t kMany = 1'000'000;
 
 void add_data(CLI::App& app, Options& o) {
   if (!o.dataset.empty()) {
-    app.add_option("--dataset", o.dataset, "What to train on")
-        ->check(CLI::IsMember({"fashion-mnist", "mnist"}))
-        ->capture_default_str();
+    std::vector<std::string> names;
+    for (const data::NamedDataset& each : data::kDatasets) names.emplace_back(each.name);
+    app.add_option("--dataset", o.dataset, "What to train on")->check(CLI::IsMember(names))->capture_default_str();
     app.add_option("--data-dir", o.data_dir, "Folder with the data; the usual places unless given");
   }
   app.add_option("--train-images", o.train_images, "Train on the first so many images; 0: all")
@@ -49,14 +50,14 @@ void add_training(CLI::App& app, Options& o) {
       ->capture_default_str();
   if (o.batch_sizes.empty())
     app.add_option("--optimizer", o.optimizer, "What updates the weights")
-        ->check(CLI::IsMember({"sgd", "adam", "adamw"}))
+        ->check(CLI::IsMember(optimizer_names()))
         ->capture_default_str();
   app.add_option("--lr", o.lr,
                  o.batch_sizes.empty() ? "Largest learning rate"
                                        : "Largest learning rate at 32 images a step; more images, more of it")
       ->check(number_from(0, 1e3))
       ->capture_default_str();
-  app.add_option("--momentum", o.momentum, "Momentum of sgd, first beta of adam and adamw")
+  app.add_option("--momentum", o.momentum, "Momentum, or the first beta of adam and adamw")
       ->check(number_from(0, 0.9999))
       ->capture_default_str();
   app.add_option("--weight-decay", o.weight_decay, "Decay of the weights")
@@ -99,41 +100,28 @@ Schedule schedule_for(const Options& options, std::int64_t steps) {
   return Warmup{.steps = up, .then = CosineLr{.base = options.lr, .steps = steps - up}};
 }
 
-template <class Optimizer>
-train::FitResult fit(Context& context, Sequential& model, Optimizer optimizer, const data::Split& data,
-                     const Options& options) {
+train::FitResult fit(Context& context, Sequential& model, const data::Split& data, const Options& options) {
+  AnyOptimizer made = make_optimizer(options.optimizer, model.parameters(),
+                                     {.lr = options.lr,
+                                      .momentum = options.momentum,
+                                      .weight_decay = options.weight_decay,
+                                      .clip_norm = options.clip_norm});
   const std::int64_t steps = options.epochs * ((data.train.size() + options.batch_size - 1) / options.batch_size);
-  return train::fit(context, model, optimizer, data.train, data.test,
-                    {.epochs = options.epochs,
-                     .batch_size = options.batch_size,
-                     .test_batch_size = options.test_batch_size,
-                     .schedule = schedule_for(options, steps),
-                     .label_smoothing = options.label_smoothing,
-                     .out = options.out,
-                     .weights = options.save_model,
-                     .log_every = options.log_interval,
-                     .progress = !options.quiet,
-                     .profile = {.profiler = options.profiler.get()}});
-}
-
-train::FitResult fit(Context& context, Sequential& model, const data::Split& data, const Options& o) {
-  const ParameterList parameters = model.parameters();
-  if (o.optimizer == "sgd")
-    return fit(
-        context, model,
-        SGD{parameters, {.lr = o.lr, .momentum = o.momentum, .weight_decay = o.weight_decay, .clip_norm = o.clip_norm}},
-        data, o);
-  if (o.optimizer == "adam")
-    return fit(
-        context, model,
-        Adam{parameters,
-             {.lr = o.lr, .betas = {o.momentum, 0.999}, .weight_decay = o.weight_decay, .clip_norm = o.clip_norm}},
-        data, o);
-  return fit(
-      context, model,
-      AdamW{parameters,
-            {.lr = o.lr, .betas = {o.momentum, 0.999}, .weight_decay = o.weight_decay, .clip_norm = o.clip_norm}},
-      data, o);
+  return std::visit(
+      [&](auto& optimizer) {
+        return train::fit(context, model, optimizer, data.train, data.test,
+                          {.epochs = options.epochs,
+                           .batch_size = options.batch_size,
+                           .test_batch_size = options.test_batch_size,
+                           .schedule = schedule_for(options, steps),
+                           .label_smoothing = options.label_smoothing,
+                           .out = options.out,
+                           .weights = options.save_model,
+                           .log_every = options.log_interval,
+                           .progress = !options.quiet,
+                           .profile = {.profiler = options.profiler.get()}});
+      },
+      made);
 }
 
 // To `to`, where a JSON object is not what shall stand on stdout.
@@ -180,9 +168,8 @@ Context make_context(const Options& options) {
 }
 
 data::Split load(const Options& options) {
-  return shorten(options.dataset == "mnist" ? data::mnist({.directory = options.data_dir})
-                                            : data::fashion_mnist({.directory = options.data_dir}),
-                 options);
+  const auto named = std::ranges::find(data::kDatasets, options.dataset, &data::NamedDataset::name);
+  return shorten(named->read(options.data_dir), options);
 }
 
 data::Split shorten(data::Split split, const Options& options) {

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <array>
-#include <cmath>
 #include <cstddef>
 #include <cstdint>
 
@@ -98,30 +97,6 @@ struct ReduceDims {
 // Elements of x [outer, size, inner] picked along `size`, `count` of them for each outer and inner index.
 struct GatherDims {
   std::size_t outer = 1, size = 1, inner = 1, count = 1;
-};
-
-// One update by gradient descent; `scale` multiplies the gradient, `first` starts the momentum from it.
-struct SgdStep {
-  double lr = 0, momentum = 0, dampening = 0, weight_decay = 0, scale = 1;
-  bool nesterov = false, first = false;
-};
-
-// One update by Adam, the `step`-th from 1; `decoupled` makes it AdamW.
-struct AdamStep {
-  double lr = 0, beta1 = 0, beta2 = 0, eps = 0, weight_decay = 0, scale = 1;
-  bool decoupled = false;
-  std::int64_t step = 1;
-};
-
-// What is the same for all elements of an AdamStep, in double.
-struct AdamFactors {
-  explicit AdamFactors(const AdamStep& s)
-      : rate(s.lr / (1 - std::pow(s.beta1, static_cast<double>(s.step)))),
-        root(1 / std::sqrt(1 - std::pow(s.beta2, static_cast<double>(s.step)))),
-        inside(s.decoupled ? 0 : s.weight_decay),
-        outside(s.decoupled ? s.lr * s.weight_decay : 0) {}
-  double rate, root;       // of the mean, of the square root
-  double inside, outside;  // of the weight, in the gradient and beside it
 };
 
 // Lines of `size` elements that lie `inner` apart: x [outer, size, inner].

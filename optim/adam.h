@@ -1,7 +1,10 @@
 // Adam and AdamW.
 #pragma once
 
-#include "optim/flat_parameters.h"
+#include <array>
+
+#include "kernels/update/adam.h"
+#include "optim/optimizer.h"
 
 namespace tapestry {
 
@@ -29,43 +32,32 @@ struct AdamWOptions {
   Location where = std::source_location::current();
 };
 
+namespace detail {
+template <class O, bool kDecoupled>
+struct AdamMethod {
+  using Options = O;
+  static constexpr const char* kName = kDecoupled ? "AdamW" : "Adam";
+
+  static void check(const Options& o, const OptionCheck& require) {
+    for (const double beta : o.betas) require(beta >= 0 && beta < 1, "betas must be in [0, 1)", beta);
+    require_divisor(require, o.eps);
+  }
+  static StateNames state_names(const Options& o) {
+    return {"exp_avg", "exp_avg_sq", o.amsgrad ? "max_exp_avg_sq" : nullptr};
+  }
+  static kernels::AdamStep step(const Options& o, std::int64_t number, double scale) {
+    return {o.lr, o.betas[0], o.betas[1], o.eps, o.weight_decay, scale, kDecoupled, number};
+  }
+};
+}  // namespace detail
+
 // torch.optim.Adam: m and v are running means of d = g + weight_decay w and d^2, corrected for their start at zero;
 // w -= lr m / (sqrt(v) + eps). AMSGrad takes the largest v so far. Kingma and Ba, ICLR 2015; Reddi et al., ICLR 2018.
-// ArgumentError for a value outside its rule, and as detail::FlatParameters.
-class Adam {
- public:
-  explicit Adam(const ParameterList& parameters, AdamOptions options = {}) : Adam("Adam", parameters, options, false) {}
-
-  // Updates the parameters and commits queued buffers. ArgumentError, which names it, for a trainable parameter without
-  // a gradient, NumericError for a gradient that is not finite: then weights, state and buffers are as before.
-  void step(Gradients& gradients);
-  void step(Gradients&& gradients) { step(gradients); }
-
-  double lr() const { return options_.lr; }
-  void set_lr(double lr);
-  std::int64_t steps() const { return flat_.steps(); }
-  double last_norm() const { return flat_.last_norm(); }  // of the gradients, before clipping; 0 without clip_norm
-
-  // "exp_avg/<parameter>", "exp_avg_sq/...", with amsgrad "max_exp_avg_sq/...", and "step/...": what load_state()
-  // takes.
-  std::vector<NamedTensor> state() const { return flat_.state(); }
-  void load_state(std::span<const NamedTensor> entries) { flat_.load_state(entries); }
-
- protected:
-  Adam(const char* name, const ParameterList& parameters, const AdamOptions& options, bool decoupled);
-
- private:
-  const char* name_;
-  AdamOptions options_;
-  bool decoupled_;
-  detail::FlatParameters flat_;
-};
+// State: "exp_avg", "exp_avg_sq", with amsgrad "max_exp_avg_sq".
+using Adam = Optimizer<detail::AdamMethod<AdamOptions, false>>;
 
 // torch.optim.AdamW: Adam whose weight decay acts on the weight itself, w -= lr weight_decay w, not on the gradient.
 // Loshchilov and Hutter, ICLR 2019.
-class AdamW : public Adam {
- public:
-  explicit AdamW(const ParameterList& parameters, AdamWOptions options = {});
-};
+using AdamW = Optimizer<detail::AdamMethod<AdamWOptions, true>>;
 
 }  // namespace tapestry

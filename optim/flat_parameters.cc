@@ -10,7 +10,6 @@
 
 #include "kernels/error.h"
 #include "kernels/reduce.h"
-#include "kernels/update.h"
 
 namespace tapestry::detail {
 namespace {
@@ -31,23 +30,29 @@ bool in_one_block(const ParameterList& cells) {
 
 }  // namespace
 
-void require_option(bool good, const Location& where, const char* optimizer, const char* rule, double value) {
+void OptionCheck::operator()(bool good, const char* rule, double value) const {
   if (!good) fail<ArgumentError>(where, optimizer, fmt::format("{}, got {}", rule, value));
 }
 
-void require_rules(const char* optimizer, double lr, double weight_decay, const StepRules& rules,
-                   const Location& where) {
-  require_option(lr <= std::numeric_limits<float>::max() && lr >= 0, where, optimizer,
-                 "lr must be finite and not negative", lr);
-  require_option(std::isfinite(weight_decay) && weight_decay >= 0, where, optimizer,
-                 "weight_decay must be finite and not negative", weight_decay);
-  require_option(std::isfinite(rules.clip_norm) && rules.clip_norm >= 0, where, optimizer,
-                 "clip_norm must be finite and positive, or 0 for none", rules.clip_norm);
+void require_rate(const OptionCheck& require, double lr) {
+  require(lr <= std::numeric_limits<float>::max() && lr >= 0, "lr must be finite and not negative", lr);
+}
+
+void require_divisor(const OptionCheck& require, double eps) {
+  require(eps >= double{std::numeric_limits<float>::min()} && std::isfinite(eps),
+          "eps must be finite and at least 1.2e-38", eps);
+}
+
+void require_rules(const OptionCheck& require, double weight_decay, const StepRules& rules) {
+  require(std::isfinite(weight_decay) && weight_decay >= 0, "weight_decay must be finite and not negative",
+          weight_decay);
+  require(std::isfinite(rules.clip_norm) && rules.clip_norm >= 0,
+          "clip_norm must be finite and positive, or 0 for none", rules.clip_norm);
 }
 
 FlatParameters::FlatParameters(const char* optimizer, const ParameterList& cells, StepRules rules,
-                               const Location& where, std::vector<std::string> state_names)
-    : optimizer_(optimizer), rules_(rules), where_(where), state_names_(std::move(state_names)) {
+                               const Location& where, const StateNames& state_names)
+    : optimizer_(optimizer), rules_(rules), where_(where), state_names_(state_names) {
   if (cells.empty()) refuse("there are no parameters");
   for (std::size_t i = 0; i < cells.size(); ++i) {
     if (!cells[i]) refuse(fmt::format("parameter {} is empty", i));
@@ -71,9 +76,10 @@ FlatParameters::FlatParameters(const char* optimizer, const ParameterList& cells
   for (std::size_t i = 1; i < by_cell_.size(); ++i)
     if (by_cell_[i].first == by_cell_[i - 1].first)
       refuse(fmt::format("parameter {} is listed twice", label(by_cell_[i].second)));
-  for (std::size_t i = 0; i < state_names_.size(); ++i) {
-    states_.push_back(cells[0]->value.like(Shape{total}));
-    std::memset(states_.back().raw(), 0, states_.back().bytes());
+  for (std::size_t k = 0; k < states_.size(); ++k) {
+    if (state_names_[k] == nullptr) continue;
+    states_[k] = cells[0]->value.like(Shape{total});
+    std::memset(states_[k].raw(), 0, states_[k].bytes());
   }
   found_.reserve(slots_.size());
   runs_.reserve(slots_.size());

@@ -3,7 +3,6 @@
 
 #include <array>
 #include <cstdint>
-#include <initializer_list>
 #include <span>
 #include <string>
 #include <utility>
@@ -12,6 +11,7 @@
 #include "autodiff/gradients.h"
 #include "autodiff/location.h"
 #include "autodiff/parameter.h"
+#include "kernels/update.h"
 
 namespace tapestry {
 
@@ -22,40 +22,44 @@ struct StepRules {
   bool check_finite, allow_missing;
 };
 
-// Parameters that lie side by side, with their gradients and state: what one call of a kernel updates.
-template <class T>
-struct UpdatePiece {
-  std::span<const T> gradient;
-  std::array<std::span<T>, 3> state;  // in the order of the names; empty beyond them
-  std::span<T> weight;
-  std::int64_t step;  // the number of this update, from 1
-  double scale;       // multiplies the gradient
+// ArgumentError "<optimizer>: <rule>, got <value>" unless `good`.
+struct OptionCheck {
+  const char* optimizer;
+  const Location& where;
+  void operator()(bool good, const char* rule, double value) const;
 };
+void require_rate(const OptionCheck& require, double lr);
+// Of what divides where a gradient is zero: a smaller one would be 0 in float32, and 0 / 0 the update.
+void require_divisor(const OptionCheck& require, double eps);
+void require_rules(const OptionCheck& require, double weight_decay, const StepRules& rules);
+
+// The names of an update's pieces of state, in the order of kernels::UpdatePiece; nullptr: the optimizer does without.
+using StateNames = std::array<const char*, 3>;
 
 class FlatParameters {
  public:
   // Keeps the cells alive. Parameters that do not lie in one block, in order, are moved there. ArgumentError, prefixed
   // by `optimizer`, for no parameters, one given twice, one without a value, or different element types.
   FlatParameters(const char* optimizer, const ParameterList& cells, StepRules rules, const Location& where,
-                 std::vector<std::string> state_names);
+                 const StateNames& state_names);
   FlatParameters(FlatParameters&&) noexcept = default;
   FlatParameters& operator=(FlatParameters&&) noexcept = default;
 
-  // Checks everything, then calls update(device, UpdatePiece<T>) for each piece and commits queued buffers. An error
-  // leaves weights, state and buffers as they were.
+  // Checks everything, commits queued buffers, then calls update(device, number, scale, piece) for each piece, whose
+  // gradients shall be multiplied by `scale`; for its parameters it is update `number`, from 1. An error leaves
+  // weights, state and buffers as they were.
   template <class Update>
   void step(Gradients& gradients, const Update& update) {
     const double scale = prepare(gradients);
     gradients.commit();
     visit_floating(optimizer_, dtype_, [&]<class T>(T) {
-      for (const Run& run : runs_) update(gradients.device(), piece<T>(run, scale));
+      for (const Run& run : runs_) update(gradients.device(), slots_[run.slot].steps + 1, scale, piece<T>(run));
     });
     finish();
   }
 
   std::int64_t steps() const { return steps_; }
   double last_norm() const { return last_norm_; }
-  const Location& where() const { return where_; }
 
   // Views of the state, and the number of updates of each parameter as "step/<parameter>".
   std::vector<NamedTensor> state() const;
@@ -91,12 +95,12 @@ class FlatParameters {
     return {reinterpret_cast<const T*>(run.gradient), run.size};
   }
   template <class T>
-  UpdatePiece<T> piece(const Run& run, double scale) {
+  kernels::UpdatePiece<T> piece(const Run& run) {
     const Slot& slot = slots_[run.slot];
-    UpdatePiece<T> piece{
-        gradient<T>(run), {}, {slot.cell->value.template span<T>().data(), run.size}, slot.steps + 1, scale};
-    for (std::size_t i = 0; i < states_.size(); ++i)
-      piece.state[i] = states_[i].template span<T>().subspan(static_cast<std::size_t>(slot.offset), run.size);
+    kernels::UpdatePiece<T> piece{gradient<T>(run), {}, {slot.cell->value.template span<T>().data(), run.size}};
+    for (std::size_t k = 0; k < states_.size(); ++k)
+      if (states_[k])
+        piece.state[k] = states_[k].template span<T>().subspan(static_cast<std::size_t>(slot.offset), run.size);
     return piece;
   }
 
@@ -106,8 +110,8 @@ class FlatParameters {
   DType dtype_ = DType::float32;
   std::vector<Slot> slots_;
   std::vector<std::pair<const Cell*, std::size_t>> by_cell_;  // sorted
-  std::vector<std::string> state_names_;
-  std::vector<Tensor> states_;
+  StateNames state_names_;
+  std::array<Tensor, 3> states_;
   std::int64_t steps_ = 0;
   double last_norm_ = 0;
   // Of the step under way; kept for their memory.
@@ -115,11 +119,6 @@ class FlatParameters {
   std::vector<const Tensor*> found_;  // by slot; nullptr for parameters that this step leaves alone
   std::vector<Run> runs_;
 };
-
-// ArgumentError "<optimizer>: <option> must be ..., got <value>".
-void require_option(bool good, const Location& where, const char* optimizer, const char* rule, double value);
-void require_rules(const char* optimizer, double lr, double weight_decay, const StepRules& rules,
-                   const Location& where);
 
 }  // namespace detail
 }  // namespace tapestry

@@ -23,7 +23,8 @@ std::vector<NamedTensor> FlatParameters::state() const {
     const Slot& slot = slots_[i];
     const std::string name = slot.cell->name.empty() ? std::to_string(i) : slot.cell->name;
     for (std::size_t k = 0; k < states_.size(); ++k)
-      entries.push_back({state_names_[k] + "/" + name, states_[k].view(slot.offset, slot.shape)});
+      if (states_[k])
+        entries.push_back({fmt::format("{}/{}", state_names_[k], name), states_[k].view(slot.offset, slot.shape)});
     Tensor steps = slot.cell->value.like({}, DType::int64);
     steps.span<std::int64_t>()[0] = slot.steps;
     entries.push_back({"step/" + name, std::move(steps)});
@@ -58,7 +59,8 @@ void FlatParameters::load_state(std::span<const NamedTensor> entries) {
   std::size_t next = 0;
   steps_ = 0;
   for (Slot& slot : slots_) {
-    for (Tensor& state : states_) state.view(slot.offset, slot.shape).assign(*sources[next++]);
+    for (Tensor& state : states_)
+      if (state) state.view(slot.offset, slot.shape).assign(*sources[next++]);
     slot.steps = sources[next++]->span<std::int64_t>()[0];
     steps_ = std::max(steps_, slot.steps);
   }

@@ -1,7 +1,10 @@
 // Stochastic gradient descent.
 #pragma once
 
-#include "optim/flat_parameters.h"
+#include <cmath>
+
+#include "kernels/update/sgd.h"
+#include "optim/optimizer.h"
 
 namespace tapestry {
 
@@ -17,30 +20,26 @@ struct SGDOptions {
   Location where = std::source_location::current();
 };
 
-// torch.optim.SGD: d = g + weight_decay w; with momentum b = momentum b + (1 - dampening) d, where the first b is d,
-// and d = b (Nesterov: d + momentum b); w -= lr d.
-// ArgumentError for a value outside its rule, and as detail::FlatParameters.
-class SGD {
- public:
-  explicit SGD(const ParameterList& parameters, SGDOptions options = {});
+namespace detail {
+struct SGDMethod {
+  using Options = SGDOptions;
+  static constexpr const char* kName = "SGD";
 
-  // Updates the parameters and commits queued buffers. ArgumentError, which names it, for a trainable parameter without
-  // a gradient, NumericError for a gradient that is not finite: then weights, state and buffers are as before.
-  void step(Gradients& gradients);
-  void step(Gradients&& gradients) { step(gradients); }
-
-  double lr() const { return options_.lr; }
-  void set_lr(double lr);
-  std::int64_t steps() const { return flat_.steps(); }
-  double last_norm() const { return flat_.last_norm(); }  // of the gradients, before clipping; 0 without clip_norm
-
-  // "momentum_buffer/<parameter>" and "step/<parameter>": what load_state() of the same kind of optimizer takes.
-  std::vector<NamedTensor> state() const { return flat_.state(); }
-  void load_state(std::span<const NamedTensor> entries) { flat_.load_state(entries); }
-
- private:
-  SGDOptions options_;
-  detail::FlatParameters flat_;
+  static void check(const Options& o, const OptionCheck& require) {
+    require(std::isfinite(o.momentum) && o.momentum >= 0, "momentum must be finite and not negative", o.momentum);
+    require(std::isfinite(o.dampening), "dampening must be finite", o.dampening);
+    require(!o.nesterov || o.momentum > 0, "nesterov needs momentum > 0", o.momentum);
+    require(!o.nesterov || o.dampening == 0, "nesterov needs dampening = 0", o.dampening);
+  }
+  static StateNames state_names(const Options& o) { return {o.momentum == 0 ? nullptr : "momentum_buffer"}; }
+  static kernels::SgdStep step(const Options& o, std::int64_t number, double scale) {
+    return {o.lr, o.momentum, o.dampening, o.weight_decay, scale, o.nesterov, number == 1};
+  }
 };
+}  // namespace detail
+
+// torch.optim.SGD: d = g + weight_decay w; with momentum b = momentum b + (1 - dampening) d, where the first b is d,
+// and d = b (Nesterov: d + momentum b); w -= lr d. State: "momentum_buffer", with momentum.
+using SGD = Optimizer<detail::SGDMethod>;
 
 }  // namespace tapestry

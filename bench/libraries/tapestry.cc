@@ -8,7 +8,8 @@
 #include "kernels/matmul.h"
 #include "kernels/reduce.h"
 #include "kernels/softmax.h"
-#include "kernels/update.h"
+#include "kernels/update/adam.h"
+#include "kernels/update/sgd.h"
 
 namespace tapestry::bench {
 namespace {
@@ -41,7 +42,8 @@ Run run_of(const std::shared_ptr<Context>& context, Kernel kernel) {
       };
     case Kernel::axpy:
       return [context, &device](const Arrays& a, std::size_t size) {
-        kernels::sgd(device, {.lr = -kFactor}, Floats(a.x, size), {}, {a.out, size});
+        update(device, kernels::SgdStep{.lr = -kFactor},
+               kernels::UpdatePiece<float>{Floats(a.x, size), {}, {a.out, size}});
       };
     case Kernel::softmax:
       return [context, &device](const Arrays& a, std::size_t size) {
@@ -54,8 +56,9 @@ Run run_of(const std::shared_ptr<Context>& context, Kernel kernel) {
       };
     case Kernel::adam:
       return [context, &device](const Arrays& a, std::size_t size) {
-        kernels::adam(device, {.lr = 1e-3, .beta1 = 0.9, .beta2 = 0.999, .eps = kEps, .step = 10}, Floats(a.x, size),
-                      {a.mean, size}, {a.square, size}, {}, {a.out, size});
+        update(device, kernels::AdamStep{.lr = 1e-3, .beta1 = 0.9, .beta2 = 0.999, .eps = kEps, .step = 10},
+               kernels::UpdatePiece<float>{
+                   Floats(a.x, size), {std::span(a.mean, size), std::span(a.square, size)}, {a.out, size}});
       };
     default:
       return pointwise_run(context, ops[static_cast<int>(kernel)]);

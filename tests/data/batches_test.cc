@@ -4,6 +4,7 @@
 #include <cmath>
 #include <tuple>
 
+#include "data/dataset.h"
 #include "kernels/error.h"
 #include "tests/catch.h"
 

@@ -30,7 +30,13 @@ struct Places {
   ~Places() { std::filesystem::current_path(before); }
 };
 
-const DataSource kCats{"cats", "Cats", "apt install cats"};
+const DataSource kCats{"cats",
+                       "Cats/raw",
+                       "apt install cats",
+                       {{"train-images-idx3-ubyte", "train-images.idx3-ubyte"},
+                        {"train-labels-idx1-ubyte", "train-labels.idx1-ubyte"},
+                        {"t10k-images-idx3-ubyte", "t10k-images.idx3-ubyte"},
+                        {"t10k-labels-idx1-ubyte", "t10k-labels.idx1-ubyte"}}};
 
 }  // namespace
 
@@ -62,15 +68,15 @@ TEST_CASE("find: spellings and compressed files") {
     write_names(places.dir.path() / "given", names);
     return find(kCats, places.dir / "given");
   };
-  REQUIRE(found(kNames).train_images == places.dir / "given/train-images-idx3-ubyte");
+  REQUIRE(found(kNames).paths[0] == places.dir / "given/train-images-idx3-ubyte");
   const DataFiles dots =
       found({"train-images.idx3-ubyte", "train-labels.idx1-ubyte", "t10k-images.idx3-ubyte", "t10k-labels.idx1-ubyte"});
-  REQUIRE(dots.test_labels == places.dir / "given/t10k-labels.idx1-ubyte");
+  REQUIRE(dots.paths[3] == places.dir / "given/t10k-labels.idx1-ubyte");
   const DataFiles mixed = found(
       {"train-images-idx3-ubyte.gz", "train-labels.idx1-ubyte.gz", "t10k-images-idx3-ubyte", "t10k-labels.idx1-ubyte"});
-  REQUIRE(mixed.train_images == places.dir / "given/train-images-idx3-ubyte.gz");
-  REQUIRE(mixed.train_labels == places.dir / "given/train-labels.idx1-ubyte.gz");
-  REQUIRE(mixed.test_images == places.dir / "given/t10k-images-idx3-ubyte");
+  REQUIRE(mixed.paths[0] == places.dir / "given/train-images-idx3-ubyte.gz");
+  REQUIRE(mixed.paths[1] == places.dir / "given/train-labels.idx1-ubyte.gz");
+  REQUIRE(mixed.paths[2] == places.dir / "given/t10k-images-idx3-ubyte");
 }
 
 TEST_CASE("find: a folder that lacks a file is passed over, and the error names all that was tried") {
@@ -78,7 +84,7 @@ TEST_CASE("find: a folder that lacks a file is passed over, and the error names 
   write_names(places.dir.path() / "env", {kNames[0], kNames[1], kNames[3]});
   write_file(places.dir / "xdg/tapestry/cats", "a file");
   REQUIRE_THROWS_AS(find(kCats), FileError);
-  REQUIRE_THROWS_WITH(find(kCats), contains("cats: expected the four files of cats, found none; tried ") &&
+  REQUIRE_THROWS_WITH(find(kCats), contains("cats: expected the 4 files of cats, found none; tried ") &&
                                        contains(places.dir / "env (has no t10k-images-idx3-ubyte)") &&
                                        contains(places.dir / "env/Cats/raw (does not exist)") &&
                                        contains("data/Cats/raw (does not exist)") &&
@@ -94,15 +100,10 @@ TEST_CASE("find: a given folder is not replaced in silence") {
   const Places places;
   std::filesystem::create_directories(places.dir / "given");
   REQUIRE_THROWS_WITH(find(kCats, places.dir / "given"),
-                      contains("given: expected the four files of cats, found none; tried ") &&
-                          contains("given (has none of the four files)") && contains("to get them: apt install cats"));
+                      contains("given: expected the 4 files of cats, found none; tried ") &&
+                          contains("given (has none of the 4 files)") && contains("to get them: apt install cats"));
   write_names(places.dir.path() / "env/cats");
   REQUIRE_THROWS_WITH(find(kCats, places.dir / "given"),
                       contains(places.dir / "env/cats has them: name that folder, or none"));
-  REQUIRE_THROWS_WITH(find(kCats, places.dir / "gi\nven"), contains("gi\\x0aven: expected the four files"));
-}
-
-TEST_CASE("find: the remedies") {
-  REQUIRE(mnist_source().remedy == "scripts/get-mnist");
-  REQUIRE(fashion_mnist_source().remedy == "apt install dataset-fashion-mnist");
+  REQUIRE_THROWS_WITH(find(kCats, places.dir / "gi\nven"), contains("gi\\x0aven: expected the 4 files"));
 }

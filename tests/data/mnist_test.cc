@@ -22,6 +22,16 @@ TEST_CASE("mnist: four files become two data sets") {
   REQUIRE(data::fashion_mnist({.directory = dir.path().string()}).test.classes()[9] == "Ankle boot");
 }
 
+TEST_CASE("mnist: where there is nothing, the error tells what brings it") {
+  const TempDir dir;
+  REQUIRE_THROWS_WITH(data::mnist({.directory = dir.path().string()}),
+                      contains("expected the 4 files of mnist") && contains(dir / "MNIST/raw (does not exist)") &&
+                          (contains("to get them: scripts/get-mnist") || contains("has them")));
+  REQUIRE_THROWS_WITH(data::fashion_mnist({.directory = dir.path().string()}),
+                      contains(dir / "FashionMNIST/raw (does not exist)") &&
+                          (contains("to get them: apt install dataset-fashion-mnist") || contains("has them")));
+}
+
 TEST_CASE("mnist: files that do not agree") {
   const TempDir dir;
   const auto attempt = [&] { return data::mnist({.directory = dir.path().string()}); };

@@ -37,6 +37,7 @@ def row_of(name, allowed):
 def allows_own(own, folder, target, allowed):
     home = row_of(target, allowed)
     return (target in EVERYWHERE and folder != "kernels" or target in own
+            or any(target.startswith(room) for room in own if room.endswith("/") and room.count("/") > 1)
             or home is not None and ("anything" in own or home == folder or home + "/" in own))
 
 

@@ -183,7 +183,7 @@ TEST_CASE("optimizers: weights that were set anew are followed") {
 TEST_CASE("optimizers: results are the same bits at any thread count") {
   std::vector<std::vector<double>> results;
   for (int threads : {1, 2, 5}) {
-    Pulled model(DType::float32, {{100003}, {7}, {40000}}, threads);
+    Pulled model(DType::float32, {.threads = threads}, {{100003}, {7}, {40000}});
     Adam optimizer{model.list(), {.lr = 0.1, .clip_norm = 0.5}};
     for (int step = 0; step < 3; ++step) optimizer.step(model.gradients());
     results.push_back(model.weights());

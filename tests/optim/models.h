@@ -38,9 +38,9 @@ struct Pulled {
   std::vector<Parameter> parameters;
   std::vector<Tensor> targets;
 
-  explicit Pulled(DType type = DType::float32, const std::vector<Shape>& shapes = {{3}, {4, 5}, {1}, {33}, {16}},
-                  int threads = 2)
-      : context({.threads = threads}), dtype(type) {
+  explicit Pulled(DType type = DType::float32, const ContextOptions& options = {.threads = 2},
+                  const std::vector<Shape>& shapes = {{3}, {4, 5}, {1}, {33}, {16}})
+      : context(options), dtype(type) {
     for (const Shape& shape : shapes) {
       const std::uint64_t number = parameters.size();
       parameters.emplace_back();

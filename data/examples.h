@@ -1,13 +1,13 @@
-// Inside of Dataset and Batches; not part of the public interface.
+// What Dataset and Batches read; not part of the public interface.
 #pragma once
 
 #include "data/dataset.h"
 
-namespace tapestry::data {
+namespace tapestry::data::detail {
 
-struct Dataset::Content {
-  Content(DatasetInfo given, const Shape& shape, std::vector<std::uint8_t> given_bytes, std::vector<float> given_floats,
-          std::vector<std::int64_t> given_labels);
+struct Examples {
+  Examples(DatasetInfo given, const Shape& shape, std::vector<std::uint8_t> given_bytes,
+           std::vector<float> given_floats, std::vector<std::int64_t> given_labels);
 
   std::int64_t sample_size() const { return shape.product(1, shape.rank()); }
 
@@ -21,4 +21,4 @@ struct Dataset::Content {
   std::vector<float> scale, shift;  // channel c of a normalized batch is x * scale[c] + shift[c]
 };
 
-}  // namespace tapestry::data
+}  // namespace tapestry::data::detail
