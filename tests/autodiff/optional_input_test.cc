@@ -20,12 +20,13 @@ Var weighted(const Context& context, const std::array<Var, 3>& inputs) {
   return record("weighted", context.full({1}, sum), {optional(inputs[0]), optional(inputs[1]), optional(inputs[2])}, {},
                 [](const Tensor& dy, GradSlots grads) {
                   const float g = dy.span<float>()[0];
-                  if (Tensor da = grads.overwrite(0)) da.fill(kFactors[0] * g);
-                  if (Tensor db = grads.add(1)) db.span<float>()[0] += kFactors[1] * g;
-                  REQUIRE(grads.wants(2) == static_cast<bool>(grads.slot(2)));
-                  Tensor dc = dy.like();
-                  dc.fill(kFactors[2] * g);
-                  grads.pass(2, dc);
+                  if (Tensor da = grads.add(0)) da.span<float>()[0] += kFactors[0] * g;
+                  Tensor db = dy.like();
+                  db.fill(kFactors[1] * g);
+                  grads.pass(1, db);
+                  GradSlot dc = grads.slot(2);
+                  REQUIRE(grads.wants(2) == static_cast<bool>(dc));
+                  if (dc) dc.tensor.fill(kFactors[2] * g);
                 });
 }
 
