@@ -127,7 +127,7 @@ train::FitResult fit(Context& context, Sequential& model, const data::Split& dat
 // To `to`, where a JSON object is not what shall stand on stdout.
 void report_profile(const Context& context, const Options& options, std::FILE* to) {
   const train::Profile profile = options.profiler->profile();
-  const train::Peaks& peaks = train::measure_peaks(context, train::find_machine());
+  const train::Peaks peaks = train::measure_peaks(context, train::find_machine());
   const train::ProfileRun run{
       .model = options.out, .batch_size = options.batch_size, .precision = options.precision, .unit = peaks.unit};
   const train::ProfileFiles files = train::save_profile(options.out, profile, peaks, run);

@@ -4,6 +4,7 @@
 
 #include <cstdlib>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -25,7 +26,7 @@ struct Facts {
   train::Machine machine = train::find_machine();
   Context context{};
   kernels::AmxState amx = kernels::amx_state();
-  const train::Peaks* peaks = nullptr;
+  std::optional<train::Peaks> peaks = std::nullopt;
 };
 
 constexpr Precision kPrecisions[] = {Precision::highest, Precision::high, Precision::medium};
@@ -98,7 +99,7 @@ void print_text(const Facts& facts) {
   line("huge pages", huge_pages_text(facts.machine));
   line("libraries", kLibraries);
   line("compiler", fmt::format("{}, {}", kCompiler, kFlags));
-  if (facts.peaks == nullptr) return;
+  if (!facts.peaks) return;
   line("fp32 peak", fmt::format("{:.1f} GFLOP/s on one thread, {:.1f} on {}", facts.peaks->thread_flops / 1e9,
                                 facts.peaks->flops / 1e9, facts.peaks->threads));
   if (facts.peaks->unit_flops > 0)
@@ -133,7 +134,7 @@ void print_json(const Facts& facts) {
             {"libraries", kLibraries},
             {"compiler", kCompiler},
             {"flags", kFlags}};
-  if (facts.peaks != nullptr) json["peaks"] = Json::parse(train::to_json(*facts.peaks));
+  if (facts.peaks) json["peaks"] = Json::parse(train::to_json(*facts.peaks));
   fmt::print("{}\n", json.dump(-1, ' ', false, Json::error_handler_t::replace));
 }
 
@@ -141,7 +142,7 @@ void print_json(const Facts& facts) {
 
 int info(const InfoOptions& options) {
   Facts facts;
-  if (options.measure) facts.peaks = &train::measure_peaks(facts.context, facts.machine);
+  if (options.measure) facts.peaks = train::measure_peaks(facts.context, facts.machine);
   options.json ? print_json(facts) : print_text(facts);
   return 0;
 }

@@ -100,7 +100,7 @@ train::Peaks find_peaks(const Context& context, const std::string& path) {
   const train::Machine machine = train::find_machine();
   if (path.empty() || !std::filesystem::exists(path)) {
     if (!path.empty()) train::require_writable(path);
-    const train::Peaks& peaks = train::measure_peaks(context, machine);
+    const train::Peaks peaks = train::measure_peaks(context, machine);
     if (!path.empty()) train::save_peaks(path, peaks);
     return peaks;
   }

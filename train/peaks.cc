@@ -6,9 +6,9 @@
 #include <chrono>
 #include <cmath>
 #include <limits>
-#include <list>
 #include <mutex>
 #include <nlohmann/json.hpp>
+#include <vector>
 
 #include "io/file.h"
 #include "kernels/error.h"
@@ -121,9 +121,9 @@ double fma_peak(const Context& context) {
   return 2.0 * kRounds * static_cast<double>(y.size()) / seconds;
 }
 
-const Peaks& measure_peaks(const Context& context, const Machine& machine) {
+Peaks measure_peaks(const Context& context, const Machine& machine) {
   static std::mutex mutex;
-  static std::list<Peaks> known;  // what was handed out stays where it is
+  static std::vector<Peaks> known;
   const std::lock_guard lock(mutex);
   const auto found = std::ranges::find_if(known, [&](const Peaks& peaks) {
     return peaks.cpu == machine.cpu && peaks.threads == context.threads() &&

@@ -57,7 +57,7 @@ std::string_view precision_name(Precision precision);
 
 // Measures everything with the context's target, precision and threads: about a second. The first call with a CPU,
 // target, precision and number of threads measures, later ones in the same process repeat what it found.
-const Peaks& measure_peaks(const Context& context, const Machine& machine);
+Peaks measure_peaks(const Context& context, const Machine& machine);
 
 // A JSON object on one line.
 std::string to_json(const Peaks& peaks);

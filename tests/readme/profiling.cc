@@ -20,7 +20,7 @@ int main() {
     if (step >= 3) profiler.end_step();
   }
   const train::Profile profile = profiler.profile();
-  const train::Peaks& peaks = train::measure_peaks(context, train::find_machine());
+  const train::Peaks peaks = train::measure_peaks(context, train::find_machine());
   fmt::print("{}", train::profile_table(profile, peaks, {.model = "mine", .batch_size = 16, .precision = "highest"}));
 
   return profile.steps == 5 && profile.rows.size() == 10 ? 0 : 1;
