@@ -3,6 +3,7 @@
 
 #include "autodiff/ops/activation.h"
 #include "layers/builder.h"
+#include "layers/fusion.h"
 
 namespace tapestry {
 
@@ -22,10 +23,10 @@ struct Pointwise {
 
 }  // namespace detail
 
-// Behind a layer that takes a tail, Sequential computes both in one pass. The others are passes of their own anyway.
+// Computed in one pass with a convolution or a norm before it. The others are passes of their own anyway.
 struct Relu : detail::Pointwise<ActivationOptions> {
   explicit Relu(ActivationOptions options = {}) : Pointwise(options) {}
-  static constexpr Activation activation() { return Activation::relu; }
+  Part part() const { return Part::follower({.activation = Activation::relu}); }
   Var operator()(const Var& x) const { return relu(x, options.where); }
 };
 

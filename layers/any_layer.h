@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "layers/builder.h"
+#include "layers/fusion.h"
 
 namespace tapestry {
 
@@ -17,11 +18,7 @@ class LayerValue {
 
   virtual std::unique_ptr<LayerValue> clone() const = 0;
   virtual Var forward(const Var& x, Mode mode, const Tail& tail) = 0;
-  virtual bool takes_activation() const = 0;
-  virtual bool takes_residual() const = 0;
-  virtual bool takes_pool() const = 0;
-  virtual Activation activation() const = 0;
-  virtual PoolWindows windows() const = 0;
+  virtual Part part() const = 0;
   virtual Flow build(Builder& builder, const Flow& in) = 0;
   virtual void visit(std::string_view name, Visitor& visitor) = 0;
   virtual std::string_view describe() const = 0;  // "Linear"
@@ -49,14 +46,9 @@ class AnyLayer {
   }
 
   Var operator()(const Var& x, Mode mode, const Tail& tail = {}) const { return held().forward(x, mode, tail); }
-  // See layer.h.
-  bool takes_activation() const { return held().takes_activation(); }
-  bool takes_residual() const { return held().takes_residual(); }
-  bool takes_pool() const { return held().takes_pool(); }
-  Activation activation() const { return held().activation(); }
-  PoolWindows windows() const { return held().windows(); }
-  Flow build(Builder& builder, const Flow& in) const { return held().build(builder, in); }
-  // Visits the layer within under `name`; without a name, as itself.
+  Part part() const { return held().part(); }
+  Flow build(Builder& builder, const Flow& in) { return held().build(builder, in); }
+  // Visits the layer within under `name`; without a name, as itself. To look at the state changes nothing.
   void visit(std::string_view name, Visitor& visitor) const { held().visit(name, visitor); }
   void visit(Visitor& visitor) const { held().visit("", visitor); }
   std::string_view describe() const { return held().describe(); }
@@ -67,8 +59,12 @@ class AnyLayer {
   }
   // The layer itself, or nullptr when it is of another type.
   template <Layer L>
-  L* get() const {
-    return holds<L>() ? static_cast<L*>(held().object()) : nullptr;
+  const L* get() const {
+    return holds<L>() ? static_cast<const L*>(held().object()) : nullptr;
+  }
+  template <Layer L>
+  L* get() {
+    return const_cast<L*>(std::as_const(*this).template get<L>());
   }
 
  private:
@@ -82,11 +78,7 @@ class AnyLayer {
 
     std::unique_ptr<LayerValue> clone() const override { return std::make_unique<Held>(layer_); }
     Var forward(const Var& x, Mode mode, const Tail& tail) override { return apply(layer_, x, mode, tail); }
-    bool takes_activation() const override { return tapestry::takes_activation(layer_); }
-    bool takes_residual() const override { return tapestry::takes_residual(layer_); }
-    bool takes_pool() const override { return tapestry::takes_pool(layer_); }
-    Activation activation() const override { return activation_of(layer_); }
-    PoolWindows windows() const override { return windows_of(layer_); }
+    Part part() const override { return part_of(layer_); }
     Flow build(Builder& builder, const Flow& in) override { return builder(layer_, in); }
     void visit(std::string_view name, Visitor& visitor) override { visitor(name, layer_); }
     std::string_view describe() const override { return detail::type_name<L>(); }

@@ -75,20 +75,21 @@ void BatchNorm::check_input(const Var& x) const {
 }
 
 Var BatchNorm::operator()(const Var& x, Mode mode, const Tensor& mask, const Tail& tail) const {
-  const Shape& sample = options.in_size;
-  if (sample.rank() == 0 || x.shape() != sample) return normalize(x, mode, mask, tail);
-  const Location& where = options.where;
-  const Var residual = tail.residual.value() ? reshape(tail.residual, sample.prepend(1), where) : tail.residual;
-  const Tail batched{.activation = tail.activation, .residual = residual};
-  const Var y = normalize(reshape(x, sample.prepend(1), where), mode, mask, batched);
-  return max_pool(reshape(y, sample, where), tail.pool);
+  return with_tail(part(), tail, [&](Tail taken) {
+    const Shape& sample = options.in_size;
+    if (sample.rank() == 0 || x.shape() != sample) return normalize(x, mode, mask, taken);
+    const Location& where = options.where;
+    const Shape batched = sample.prepend(1);
+    if (taken.residual.value()) taken.residual = reshape(taken.residual, batched, where);
+    return reshape(normalize(reshape(x, batched, where), mode, mask, taken), sample, where);
+  });
 }
 
-Var BatchNorm::normalize(const Var& x, Mode mode, const Tensor& mask, const Tail& tail) const {
+Var BatchNorm::normalize(const Var& x, Mode mode, const Tensor& mask, const Tail& taken) const {
   check_input(x);
   const bool tracks = options.track_running_stats;
   if (tracks) require_built(running_mean, name_, options.where);
-  auto o = common<BatchNormOptions>(options, mask, tail);
+  auto o = common<BatchNormOptions>(options, mask, taken);
   o.training = mode == Mode::train || !tracks;
   if (tracks) {
     o.running_mean = &running_mean;
@@ -98,7 +99,7 @@ Var BatchNorm::normalize(const Var& x, Mode mode, const Tensor& mask, const Tail
   o.momentum = options.momentum;
   o.running_variance = options.running_variance;
   o.feature_axes = features(x.shape().rank());
-  o.pool = tail.pool;
+  o.pool = taken.pool;
   return batch_norm(x, affine_on(weight, has_weight(), x, name_, options.where),
                     affine_on(bias, has_bias(), x, name_, options.where), o);
 }

@@ -50,9 +50,9 @@ class BatchNorm {
   Var operator()(const Var& x, Mode mode, const Tail& tail = {}) const { return (*this)(x, mode, Tensor{}, tail); }
   // What is not 0 in `mask`, which broadcasts to x, counts for the statistics; y is written everywhere.
   Var operator()(const Var& x, Mode mode, const Tensor& mask, const Tail& tail = {}) const;
-  bool takes_activation() const { return takes_tail(options); }
-  bool takes_residual() const { return takes_tail(options); }
-  bool takes_pool() const { return options.in_size.rank() == 0; }
+  Part part() const {  // samples without a batch are reshaped behind the norm, before the pooling
+    return Part::first(options.in_size.rank() == 0 ? Part::Stage::channel_norm : Part::Stage::norm, options.activation);
+  }
 
  protected:
   BatchNorm(std::string_view name, int lowest, int highest, Options options)
@@ -64,7 +64,7 @@ class BatchNorm {
   Axes features(int rank) const;
   void check_sample(const Shape& sample) const;
   void check_input(const Var& x) const;
-  Var normalize(const Var& x, Mode mode, const Tensor& mask, const Tail& tail) const;
+  Var normalize(const Var& x, Mode mode, const Tensor& mask, const Tail& taken) const;
 
   std::string_view name_;
   int lowest_, highest_;

@@ -175,6 +175,8 @@ void Builder::require_declared() const {
 
 namespace detail {
 
+Flow build_chain(Builder& builder, const LayerRef& layer, const Flow& in) { return builder.chain(layer, in); }
+
 Summary build_model(Context& context, const LayerRef& model, const Flow& input, DType dtype, WhenBuilt when_built) {
   Builder builder(context, dtype);
   Builder::Namer(builder).visit_layer(model);

@@ -59,8 +59,6 @@ class Builder {
   Flow operator()(L& layer, const Flow& in) {
     return nested(detail::LayerRef(layer), in);
   }
-  // For a layer without build.
-  Flow chain(const detail::LayerRef& layer, const Flow& in);
 
   // The size of `axis` of `in`; `given` is what the user said (0: nothing). ShapeError when both disagree or neither is
   // known, or when `in` has no such axis.
@@ -70,6 +68,7 @@ class Builder {
 
  private:
   friend Summary detail::build_model(Context&, const detail::LayerRef&, const Flow&, DType, detail::WhenBuilt);
+  friend Flow detail::build_chain(Builder&, const detail::LayerRef&, const Flow&);
   class Namer;
   struct NamedLayer {
     detail::LayerRef layer;
@@ -77,6 +76,7 @@ class Builder {
   };
 
   Flow nested(const detail::LayerRef& layer, const Flow& in);
+  Flow chain(const detail::LayerRef& layer, const Flow& in);
   void declare(detail::Cell& cell, const Shape& shape, DType dtype, const std::function<Tensor()>& first);
   void require_declared() const;
 
@@ -97,15 +97,4 @@ Summary build(Context& context, L& model, const Flow& input = {}, DType dtype = 
   return detail::build_model(context, detail::LayerRef(model), input, dtype, detail::WhenBuilt::refuse);
 }
 
-namespace detail {
-
-template <class L>
-Flow build_layer(L& layer, Builder& builder, const Flow& in) {
-  if constexpr (requires { layer.build(builder, in); })
-    return layer.build(builder, in);
-  else
-    return builder.chain(LayerRef(layer), in);
-}
-
-}  // namespace detail
 }  // namespace tapestry

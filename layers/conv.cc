@@ -59,15 +59,6 @@ Flow slide(const char* layer, Window window, const Flow& in, std::int64_t out, c
   }
 }
 
-// What of the tail the op computes: the activation where nothing comes before it.
-struct Fused {
-  Fused(Activation own, const Tail& after) : activation(own), tail(after) {
-    if (own == Activation::none && !tail.residual.value()) std::swap(activation, tail.activation);
-  }
-  Activation activation;
-  Tail tail;
-};
-
 template <int Axes>
 double taps(const Sizes<Axes>& kernel) {
   return std::accumulate(kernel.values.begin(), kernel.values.end(), 1.0, std::multiplies<>());
@@ -115,19 +106,20 @@ Var Conv<Axes>::weight_on(const Var& x) const {
 template <int Axes>
 Var Conv<Axes>::with_weight(const Var& x, const Var& weight, const Tail& tail) const {
   if (options.bias) require_built(bias, kConv[Axes], options.where);
-  const Fused fused(options.activation, tail);
-  const auto call = [&](auto op) {
-    return op(x, weight, options.bias ? bias.on(x) : Var{},
-              {.stride = options.stride,
-               .padding = options.padding,
-               .dilation = options.dilation,
-               .groups = options.groups,
-               .activation = fused.activation,
-               .where = options.where});
-  };
-  if constexpr (Axes == 1) return finish(call(conv1d), fused.tail);
-  if constexpr (Axes == 2) return finish(call(conv2d), fused.tail);
-  if constexpr (Axes == 3) return finish(call(conv3d), fused.tail);
+  return with_tail(part(), tail, [&](const Tail& taken) {
+    const auto call = [&](auto op) {
+      return op(x, weight, options.bias ? bias.on(x) : Var{},
+                {.stride = options.stride,
+                 .padding = options.padding,
+                 .dilation = options.dilation,
+                 .groups = options.groups,
+                 .activation = either(options.activation, taken.activation),
+                 .where = options.where});
+    };
+    if constexpr (Axes == 1) return call(conv1d);
+    if constexpr (Axes == 2) return call(conv2d);
+    if constexpr (Axes == 3) return call(conv3d);
+  });
 }
 
 template <int Axes>
@@ -165,9 +157,8 @@ Var ConvTranspose<Axes>::weight_on(const Var& x) const {
 }
 
 template <int Axes>
-Var ConvTranspose<Axes>::with_weight(const Var& x, const Var& weight, const Tail& tail) const {
+Var ConvTranspose<Axes>::with_weight(const Var& x, const Var& weight) const {
   if (options.bias) require_built(bias, kConvTranspose[Axes], options.where);
-  const Fused fused(options.activation, tail);
   const auto call = [&](auto op) {
     return op(x, weight, options.bias ? bias.on(x) : Var{},
               {.stride = options.stride,
@@ -175,12 +166,12 @@ Var ConvTranspose<Axes>::with_weight(const Var& x, const Var& weight, const Tail
                .output_padding = options.output_padding,
                .dilation = options.dilation,
                .groups = options.groups,
-               .activation = fused.activation,
+               .activation = options.activation,
                .where = options.where});
   };
-  if constexpr (Axes == 1) return finish(call(conv_transpose1d), fused.tail);
-  if constexpr (Axes == 2) return finish(call(conv_transpose2d), fused.tail);
-  if constexpr (Axes == 3) return finish(call(conv_transpose3d), fused.tail);
+  if constexpr (Axes == 1) return call(conv_transpose1d);
+  if constexpr (Axes == 2) return call(conv_transpose2d);
+  if constexpr (Axes == 3) return call(conv_transpose3d);
 }
 
 template class Conv<1>;

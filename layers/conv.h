@@ -3,6 +3,7 @@
 
 #include "autodiff/ops/conv.h"
 #include "layers/builder.h"
+#include "layers/fusion.h"
 
 namespace tapestry {
 namespace detail {
@@ -33,8 +34,8 @@ class Conv {
   void visit(Visitor& v);
   Flow build(Builder& b, const Flow& in);
   Cost cost(const Shape& in, const Shape& out) const;
-  Var operator()(const Var& x) const { return (*this)(x, Tail{}); }
-  Var operator()(const Var& x, const Tail& tail) const { return with_weight(x, weight_on(x), tail); }
+  Var operator()(const Var& x, const Tail& tail = {}) const { return with_weight(x, weight_on(x), tail); }
+  Part part() const { return Part::first(Part::Stage::convolution, options.activation); }
   // The layer with another weight of this shape, for what computes one from it (layers/weight_norm.h).
   Var with_weight(const Var& x, const Var& weight, const Tail& tail = {}) const;
   Var weight_on(const Var& x) const;      // the weight beside x; ArgumentError before build()
@@ -68,10 +69,9 @@ class ConvTranspose {
   void visit(Visitor& v);
   Flow build(Builder& b, const Flow& in);
   Cost cost(const Shape& in, const Shape& out) const;
-  Var operator()(const Var& x) const { return (*this)(x, Tail{}); }
-  Var operator()(const Var& x, const Tail& tail) const { return with_weight(x, weight_on(x), tail); }
+  Var operator()(const Var& x) const { return with_weight(x, weight_on(x)); }
   // The layer with another weight of this shape, for what computes one from it (layers/weight_norm.h).
-  Var with_weight(const Var& x, const Var& weight, const Tail& tail = {}) const;
+  Var with_weight(const Var& x, const Var& weight) const;
   Var weight_on(const Var& x) const;      // the weight beside x; ArgumentError before build()
   static constexpr int kOutputAxis = -2;  // of weight; each index is an output of every group
 };

@@ -75,15 +75,17 @@ Var GroupNorm::operator()(const Var& x, const Tensor& mask, const Tail& tail) co
     detail::check_rank("GroupNorm", x.shape().rank(), options.rank, options.rank, x.shape(), options.where);
   detail::check_channels("GroupNorm", "num_channels", options.num_channels, options.feature_axes, x.shape(),
                          options.where);
-  auto o = detail::common<GroupNormOptions>(options, mask, tail);
-  o.num_groups = options.num_groups;
-  o.group_size = options.group_size;
-  o.reduction_axes = reduction_axes(x.shape().rank());
-  o.feature_axes = options.feature_axes;
-  o.affine = options.affine;
-  o.pool = tail.pool;
-  return group_norm(x, detail::affine_on(weight, has_weight(), x, "GroupNorm", options.where),
-                    detail::affine_on(bias, has_bias(), x, "GroupNorm", options.where), o);
+  return detail::with_tail(part(), tail, [&](const Tail& taken) {
+    auto o = detail::common<GroupNormOptions>(options, mask, taken);
+    o.num_groups = options.num_groups;
+    o.group_size = options.group_size;
+    o.reduction_axes = reduction_axes(x.shape().rank());
+    o.feature_axes = options.feature_axes;
+    o.affine = options.affine;
+    o.pool = taken.pool;
+    return group_norm(x, detail::affine_on(weight, has_weight(), x, "GroupNorm", options.where),
+                      detail::affine_on(bias, has_bias(), x, "GroupNorm", options.where), o);
+  });
 }
 
 }  // namespace tapestry

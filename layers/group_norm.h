@@ -46,9 +46,7 @@ class GroupNorm {
   Var operator()(const Var& x, const Tail& tail = {}) const { return (*this)(x, Tensor{}, tail); }
   // What is not 0 in `mask`, which broadcasts to x, counts for the statistics; y is written everywhere.
   Var operator()(const Var& x, const Tensor& mask, const Tail& tail = {}) const;
-  bool takes_activation() const { return detail::takes_tail(options); }
-  bool takes_residual() const { return detail::takes_tail(options); }
-  bool takes_pool() const { return true; }
+  Part part() const { return Part::first(Part::Stage::channel_norm, options.activation); }
 
  private:
   std::int64_t groups_of(std::int64_t channels) const;

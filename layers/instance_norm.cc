@@ -20,11 +20,13 @@ Cost InstanceNorm::cost(const Shape&, const Shape& out) const { return detail::n
 Var InstanceNorm::operator()(const Var& x, const Tensor& mask, const Tail& tail) const {
   if (rank_ > 0) detail::check_rank(name_, x.shape().rank(), rank_, rank_, x.shape(), options.where);
   detail::check_channels(name_, "num_features", options.num_features, options.feature_axes, x.shape(), options.where);
-  auto o = detail::common<InstanceNormOptions>(options, mask, tail);
-  o.feature_axes = options.feature_axes;
-  o.pool = tail.pool;
-  return instance_norm(x, detail::affine_on(weight, has_weight(), x, name_, options.where),
-                       detail::affine_on(bias, has_bias(), x, name_, options.where), o);
+  return detail::with_tail(part(), tail, [&](const Tail& taken) {
+    auto o = detail::common<InstanceNormOptions>(options, mask, taken);
+    o.feature_axes = options.feature_axes;
+    o.pool = taken.pool;
+    return instance_norm(x, detail::affine_on(weight, has_weight(), x, name_, options.where),
+                         detail::affine_on(bias, has_bias(), x, name_, options.where), o);
+  });
 }
 
 }  // namespace tapestry

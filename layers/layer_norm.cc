@@ -51,8 +51,8 @@ void check_sizes(const char* name, const Options& options, const Var& x) {
 
 // What the op is told in this call.
 template <class To, class Options>
-To row_options(const Options& options, const Tensor& mask, const Tail& tail) {
-  To to = detail::common<To>(options, mask, tail);
+To row_options(const Options& options, const Tensor& mask, const Tail& taken) {
+  To to = detail::common<To>(options, mask, taken);
   to.axes = trailing(options);
   to.reduction_axes = options.reduction_axes;
   to.feature_axes = options.feature_axes;
@@ -68,9 +68,11 @@ Cost LayerNorm::cost(const Shape&, const Shape& out) const { return detail::norm
 
 Var LayerNorm::operator()(const Var& x, const Tensor& mask, const Tail& tail) const {
   check_sizes("LayerNorm", options, x);
-  return layer_norm(x, detail::affine_on(weight, has_weight(), x, "LayerNorm", options.where),
-                    detail::affine_on(bias, has_bias(), x, "LayerNorm", options.where),
-                    row_options<LayerNormOptions>(options, mask, tail));
+  return detail::with_tail(part(), tail, [&](const Tail& taken) {
+    return layer_norm(x, detail::affine_on(weight, has_weight(), x, "LayerNorm", options.where),
+                      detail::affine_on(bias, has_bias(), x, "LayerNorm", options.where),
+                      row_options<LayerNormOptions>(options, mask, taken));
+  });
 }
 
 Flow RMSNorm::build(Builder& b, const Flow& in) { return build_rows("RMSNorm", *this, b, in); }
@@ -79,8 +81,10 @@ Cost RMSNorm::cost(const Shape&, const Shape& out) const { return detail::norm_c
 
 Var RMSNorm::operator()(const Var& x, const Tensor& mask, const Tail& tail) const {
   check_sizes("RMSNorm", options, x);
-  return rms_norm(x, detail::affine_on(weight, has_weight(), x, "RMSNorm", options.where),
-                  row_options<RmsNormOptions>(options, mask, tail));
+  return detail::with_tail(part(), tail, [&](const Tail& taken) {
+    return rms_norm(x, detail::affine_on(weight, has_weight(), x, "RMSNorm", options.where),
+                    row_options<RmsNormOptions>(options, mask, taken));
+  });
 }
 
 }  // namespace tapestry

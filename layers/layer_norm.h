@@ -45,8 +45,7 @@ class LayerNorm {
   Var operator()(const Var& x, const Tail& tail = {}) const { return (*this)(x, Tensor{}, tail); }
   // What is not 0 in `mask`, which broadcasts to x, counts for the statistics; y is written everywhere.
   Var operator()(const Var& x, const Tensor& mask, const Tail& tail = {}) const;
-  bool takes_activation() const { return detail::takes_tail(options); }
-  bool takes_residual() const { return detail::takes_tail(options); }
+  Part part() const { return Part::first(Part::Stage::norm, options.activation); }
 };
 
 // y = x / sqrt(mean of x^2 + epsilon) * weight (Zhang and Sennrich 2019), otherwise as LayerNorm. epsilon is 1e-6 as in
@@ -82,8 +81,7 @@ class RMSNorm {
   Cost cost(const Shape& in, const Shape& out) const;
   Var operator()(const Var& x, const Tail& tail = {}) const { return (*this)(x, Tensor{}, tail); }
   Var operator()(const Var& x, const Tensor& mask, const Tail& tail = {}) const;
-  bool takes_activation() const { return detail::takes_tail(options); }
-  bool takes_residual() const { return detail::takes_tail(options); }
+  Part part() const { return Part::first(Part::Stage::norm, options.activation); }
 };
 
 }  // namespace tapestry

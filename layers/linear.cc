@@ -32,9 +32,9 @@ Var Linear::weight_on(const Var& x) const {
   return weight.on(x);
 }
 
-Var Linear::with_weight(const Var& x, const Var& weight, const Tail& tail) const {
+Var Linear::with_weight(const Var& x, const Var& weight) const {
   if (options.bias) require_built(bias, "Linear", options.where);
-  return finish(linear(x, weight, options.bias ? bias.on(x) : Var{}, options.where), tail);
+  return linear(x, weight, options.bias ? bias.on(x) : Var{}, options.where);
 }
 
 }  // namespace tapestry

@@ -25,10 +25,9 @@ class Linear {
   void visit(Visitor& v);
   Flow build(Builder& b, const Flow& in);
   Cost cost(const Shape& in, const Shape& out) const;
-  Var operator()(const Var& x, const Tail& tail = {}) const { return with_weight(x, weight_on(x), tail); }
-  bool takes_activation() const { return false; }
+  Var operator()(const Var& x) const { return with_weight(x, weight_on(x)); }
   // The layer with another weight of this shape, for what computes one from it (layers/weight_norm.h).
-  Var with_weight(const Var& x, const Var& weight, const Tail& tail = {}) const;
+  Var with_weight(const Var& x, const Var& weight) const;
   Var weight_on(const Var& x) const;      // the weight beside x; ArgumentError before build()
   static constexpr int kOutputAxis = -1;  // of weight
 };

@@ -6,29 +6,27 @@
 
 #include "layers/activation.h"
 #include "layers/conv.h"
-#include "layers/residual.h"
+#include "layers/fusion.h"
 #include "layers/sequential.h"
 
 namespace tapestry {
 
 // y = relu(x + m(b(relu(n(a(x)))))): two convolutions that keep the shape, each with a norm (He et al. 2016).
 template <class Norm>
-class ResNetBlock {
- public:
-  ResNetBlock(Conv2d a, Conv2d b, Norm n, Norm m)
-      : residual_(std::move(a) >> std::move(n) >> Relu{} >> std::move(b) >> std::move(m)) {}
+struct ResNetBlock {
+  Conv2d a, b;
+  Norm n, m;
 
-  void visit(Visitor& v) const {
-    const Sequential& body = *residual_.body.get<Sequential>();
-    body[0].visit("a", v);
-    body[1].visit("n", v);
-    body[3].visit("b", v);
-    body[4].visit("m", v);
+  void visit(Visitor& v) {
+    v("a", a);
+    v("n", n);
+    v("b", b);
+    v("m", m);
   }
-  Var operator()(const Var& x, Mode mode) const { return residual_(x, mode, {.activation = Activation::relu}); }
-
- private:
-  Residual residual_;
+  Var operator()(const Var& x, Mode mode) const {
+    const Var h = chain(x, mode, a, n, Relu{});
+    return chain(h, mode, b, m, Add{x}, Relu{});
+  }
 };
 
 // A benchmark model, not yet built, and the batch with which it is timed.

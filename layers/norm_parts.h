@@ -5,6 +5,7 @@
 
 #include "autodiff/ops/norm.h"
 #include "layers/builder.h"
+#include "layers/fusion.h"
 
 namespace tapestry::detail {
 
@@ -34,25 +35,19 @@ void build_affine(L& layer, Builder& b, const Flow& in, const Shape& shape) {
 
 // The parameter as an input beside x; a Var that holds nothing where the layer has none.
 Var affine_on(const Parameter& parameter, bool given, const Var& x, std::string_view layer, const Location& where);
-// The layer's own activation or that of the tail: one of them is none.
-inline Activation either(Activation own, const Tail& tail) { return own == Activation::none ? tail.activation : own; }
-template <class Options>
-bool takes_tail(const Options& options) {
-  return options.activation == Activation::none;
-}
 inline const ReplicaAxes* given(const ReplicaAxes& replicas) {
   return replicas.names.empty() && replicas.index_groups.empty() ? nullptr : &replicas;
 }
-// What the ops' options have in common, for this call of the layer.
+// What the ops' options have in common, for this call of the layer and what it takes of its tail.
 template <class To, class From>
-To common(const From& o, const Tensor& mask, const Tail& tail) {
+To common(const From& o, const Tensor& mask, const Tail& taken) {
   return {.epsilon = o.epsilon,
           .use_fast_variance = o.use_fast_variance,
           .mask = mask,
           .dtype = o.dtype,
           .replicas = given(o.replicas),
-          .activation = either(o.activation, tail),
-          .residual = tail.residual,
+          .activation = either(o.activation, taken.activation),
+          .residual = taken.residual,
           .where = o.where};
 }
 // `operations` for each element, and one for weight and bias each.

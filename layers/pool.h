@@ -4,6 +4,7 @@
 
 #include "autodiff/ops/pool.h"
 #include "layers/builder.h"
+#include "layers/fusion.h"
 
 namespace tapestry {
 namespace detail {
@@ -37,12 +38,12 @@ class Pool {
   Function function_;
 };
 
-// Those of a pooling whose windows lie side by side; none for others.
+// What follows a norm in its pass, where windows lie side by side; other poolings are passes of their own.
 template <int Axes>
-PoolWindows windows_of(const MaxPoolOptions<Axes>& o) {
+Part pool_part(const MaxPoolOptions<Axes>& o) {
   const bool side_by_side = (o.stride == Sizes<Axes>(0) || o.stride == o.kernel) && o.padding == Sizes<Axes>(0) &&
                             o.dilation == Sizes<Axes>(1) && !o.ceil_mode;
-  return side_by_side ? PoolWindows(o.kernel, o.where) : PoolWindows();
+  return side_by_side ? Part::follower({.pool = PoolWindows(o.kernel, o.where)}) : Part{};
 }
 
 }  // namespace detail
@@ -52,19 +53,19 @@ struct MaxPool1d : detail::Pool<MaxPoolOptions<1>> {
   explicit MaxPool1d(const Options& options) : Pool("max_pool1d", max_pool1d, options) {}
   explicit MaxPool1d(const Sizes<1>& kernel, Location where = std::source_location::current())
       : MaxPool1d(Options{.kernel = kernel, .where = where}) {}
-  PoolWindows windows() const { return detail::windows_of(options); }
+  Part part() const { return detail::pool_part(options); }
 };
 struct MaxPool2d : detail::Pool<MaxPoolOptions<2>> {
   explicit MaxPool2d(const Options& options) : Pool("max_pool2d", max_pool2d, options) {}
   explicit MaxPool2d(const Sizes<2>& kernel, Location where = std::source_location::current())
       : MaxPool2d(Options{.kernel = kernel, .where = where}) {}
-  PoolWindows windows() const { return detail::windows_of(options); }
+  Part part() const { return detail::pool_part(options); }
 };
 struct MaxPool3d : detail::Pool<MaxPoolOptions<3>> {
   explicit MaxPool3d(const Options& options) : Pool("max_pool3d", max_pool3d, options) {}
   explicit MaxPool3d(const Sizes<3>& kernel, Location where = std::source_location::current())
       : MaxPool3d(Options{.kernel = kernel, .where = where}) {}
-  PoolWindows windows() const { return detail::windows_of(options); }
+  Part part() const { return detail::pool_part(options); }
 };
 
 struct AvgPool1d : detail::Pool<AvgPoolOptions<1>> {

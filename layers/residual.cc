@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include "autodiff/ops/elementwise.h"
 #include "kernels/error.h"
 
 namespace tapestry {
@@ -23,7 +22,7 @@ void Residual::visit(Visitor& v) const {
   if (projection) projection->visit("projection", v);
 }
 
-Flow Residual::build(Builder& b, const Flow& in) const {
+Flow Residual::build(Builder& b, const Flow& in) {
   const Flow out = body.build(b, in);
   const Flow shortcut = projection ? projection->build(b, in) : in;
   if (out.shape && shortcut.shape && !out.guessed && !shortcut.guessed)
@@ -37,12 +36,14 @@ Cost Residual::cost(const Shape&, const Shape& out) const {
 }
 
 Var Residual::operator()(const Var& x, Mode mode, const Tail& tail) const {
-  const Var shortcut = projection ? (*projection)(x, mode) : x;
-  if (body.takes_residual() && x.options().fuse)
-    return body(x, mode, {.activation = tail.activation, .residual = shortcut});
-  const Var y = body(x, mode);
-  require_equal(y.shape(), shortcut.shape(), projection.has_value(), options.where);
-  return finish(Operand(shortcut, options.where.source) + Operand(y, options.where.source), tail);
+  const Add add(projection ? (*projection)(x, mode) : x, options.where);
+  const detail::Link links[] = {detail::Link(body), detail::Link(add)};
+  return detail::run_passes(std::span(links), x, mode, tail);
+}
+
+Part Residual::part() const {
+  Part pass = body.part();
+  return pass.advance(Part::Step::sum) ? pass : Part{};
 }
 
 }  // namespace tapestry

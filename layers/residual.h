@@ -24,11 +24,11 @@ class Residual {
   std::optional<AnyLayer> projection;
 
   void visit(Visitor& v) const;
-  Flow build(Builder& b, const Flow& in) const;
+  Flow build(Builder& b, const Flow& in);
   Cost cost(const Shape& in, const Shape& out) const;  // of the sum alone
-  // A body that can adds the shortcut, and applies the activation behind it, in its own pass.
+  // A body that can adds the shortcut, and what follows it, in its own pass.
   Var operator()(const Var& x, Mode mode, const Tail& tail = {}) const;
-  bool takes_activation() const { return body.takes_residual() && body.takes_activation(); }
+  Part part() const;
 };
 
 }  // namespace tapestry

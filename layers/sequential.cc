@@ -45,6 +45,13 @@ Sequential& Sequential::append(AnyLayer layer) {
   return *this;
 }
 
+Sequential& Sequential::replace(std::size_t index, AnyLayer layer) {
+  check_index(index);
+  layers_[index] = std::move(layer);
+  built_ = false;
+  return *this;
+}
+
 void Sequential::build_from(Context& context, const Flow& input, DType dtype) {
   if (built_) throw ArgumentError("build: the model was built before");
   // A model that grew since it was built keeps the numbers that it has.
@@ -52,12 +59,12 @@ void Sequential::build_from(Context& context, const Flow& input, DType dtype) {
   built_ = true;
 }
 
-Flow Sequential::build(Builder& b, const Flow& in) const {
+Flow Sequential::build(Builder& b, const Flow& in) {
   if (input_ && in.shape && *input_ != *in.shape && !in.guessed)
     throw ShapeError(fmt::format("build: the model starts with Input{}, but it is given {}", to_string(*input_),
                                  to_string(*in.shape)));
   Flow flow = input_ ? Flow(*input_) : in;
-  for (const AnyLayer& layer : layers_) flow = layer.build(b, flow);
+  for (AnyLayer& layer : layers_) flow = layer.build(b, flow);
   return flow;
 }
 
@@ -67,39 +74,26 @@ void Sequential::visit(Visitor& v) const {
 
 Var Sequential::operator()(const Var& x, Mode mode, const Tail& tail) const {
   if (layers_.empty()) throw ArgumentError("the model has no layers: nothing was added, or it was moved from");
-  Var y = x;
-  for (std::size_t i = 0; i < layers_.size();) {
-    const AnyLayer& layer = layers_[i++];
-    Tail own;
-    if (x.options().fuse) i = take_followers(i, own);
-    const bool takes_tail = i == layers_.size() && own.activation == Activation::none && own.pool.axes == 0;
-    if (takes_tail) {
-      own.activation = tail.activation;
-      own.residual = tail.residual;
-      own.pool = tail.pool;
-    }
-    y = layer(y, mode, own);
-    if (takes_tail) return y;
-  }
-  return finish(y, tail);
+  return detail::run_passes(layers_, x, mode, tail);
 }
 
-std::size_t Sequential::take_followers(std::size_t i, Tail& own) const {
-  const AnyLayer& layer = layers_[i - 1];
-  if (i < layers_.size() && layer.takes_activation()) own.activation = layers_[i].activation();
-  if (own.activation != Activation::none) ++i;
-  if (i < layers_.size() && layer.takes_pool()) own.pool = layers_[i].windows();
-  if (own.pool.axes != 0) ++i;
-  return i;
+Part Sequential::part() const {
+  Part pass;
+  Tail taken;
+  for (const AnyLayer& layer : layers_)
+    if (const Part next = layer.part(); !pass.take(next, taken)) pass.stage = next.stage;
+  return pass;
 }
 
 const AnyLayer& Sequential::operator[](std::size_t index) const {
-  if (index >= layers_.size())
-    throw ArgumentError(fmt::format("Sequential: there is no layer {}, it has {}", index, layers_.size()));
+  check_index(index);
   return layers_[index];
 }
 
-AnyLayer& Sequential::operator[](std::size_t index) { return const_cast<AnyLayer&>(std::as_const(*this)[index]); }
+void Sequential::check_index(std::size_t index) const {
+  if (index >= layers_.size())
+    throw ArgumentError(fmt::format("Sequential: there is no layer {}, it has {}", index, layers_.size()));
+}
 
 const Summary& Sequential::layer_summary() const {
   if (!built_) throw ArgumentError("summary: the model is not built, call build() first");

@@ -27,31 +27,34 @@ class Sequential {
   Sequential& operator=(const Sequential& other) { return *this = Sequential(other); }
   Sequential& operator=(Sequential&& other) noexcept;
 
-  // Adds a layer at the end. Layers that are built already keep their numbers when the longer model is built.
+  // Adds a layer at the end, or puts it in the place of another. The model is to be built again; layers that are built
+  // already keep their numbers. ArgumentError past the end.
   Sequential& append(AnyLayer layer);
+  Sequential& replace(std::size_t index, AnyLayer layer);
 
   // See build() in builder.h. ArgumentError when the model was built already.
   void build(Context& context) { build_from(context, {}, DType::float32); }
   void build(Context& context, const Shape& input, DType dtype = DType::float32) { build_from(context, input, dtype); }
   bool built() const { return built_; }
 
-  // The output of the last layer. A layer that can computes the Relu and the MaxPool behind it in its own pass, unless
-  // the context was told not to fuse; names, numbers and values are those of the layers by themselves. ArgumentError,
-  // from the first layer that needs it, before the model is built.
+  // The output of the last layer. Layers are computed in as few passes as layers/fusion.h knows, unless the context was
+  // told not to fuse; names, numbers and values are those of the layers by themselves. ArgumentError, from the first
+  // layer that needs it, before the model is built.
   Var operator()(const Var& x, Mode mode, const Tail& tail = {}) const;
-  bool takes_activation() const { return !layers_.empty() && layers_.back().takes_activation(); }
-  bool takes_residual() const { return !layers_.empty() && layers_.back().takes_residual(); }
-  bool takes_pool() const { return !layers_.empty() && layers_.back().takes_pool(); }
+  Part part() const;  // of its last pass
 
   std::size_t size() const { return layers_.size(); }
   const AnyLayer& operator[](std::size_t index) const;  // ArgumentError past the end
-  AnyLayer& operator[](std::size_t index);
   // The layer of a known type: model.get<Linear>(2).weight. ArgumentError when layer `index` is of another type.
   template <Layer L>
-  L& get(std::size_t index) const {
-    L* const layer = (*this)[index].template get<L>();
+  const L& get(std::size_t index) const {
+    const L* const layer = (*this)[index].template get<L>();
     if (layer == nullptr) fail_type(index, detail::type_name<L>());
     return *layer;
+  }
+  template <Layer L>
+  L& get(std::size_t index) {
+    return const_cast<L&>(std::as_const(*this).template get<L>(index));
   }
 
   ParameterList parameters() const { return tapestry::parameters(*this); }
@@ -61,13 +64,11 @@ class Sequential {
   const Summary& layer_summary() const;
 
   void visit(Visitor& v) const;
-  Flow build(Builder& b, const Flow& in) const;
+  Flow build(Builder& b, const Flow& in);
 
  private:
   void build_from(Context& context, const Flow& input, DType dtype);
-  // Lets the layer before `i` do what the layers from `i` on do, as far as it can: `own` tells it what. Returns the
-  // first layer that is left.
-  std::size_t take_followers(std::size_t i, Tail& own) const;
+  void check_index(std::size_t index) const;
   [[noreturn]] void fail_type(std::size_t index, std::string_view wanted) const;
 
   std::vector<AnyLayer> layers_;

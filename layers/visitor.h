@@ -32,8 +32,9 @@ concept Visitable = requires(L& layer, Visitor& visitor) {
   layer.visit(visitor);
 };
 
-template <class L>
-Flow build_layer(L& layer, Builder& builder, const Flow& in);  // builder.h
+class LayerRef;
+// Builds a layer without build(): as the chain of the layers that it visits.
+Flow build_chain(Builder& builder, const LayerRef& layer, const Flow& in);
 
 // Any layer by reference, with what building needs of it.
 class LayerRef {
@@ -74,7 +75,11 @@ class LayerRef {
   }
   template <class L>
   static Flow build_of(void* object, Builder& builder, const Flow& in) {
-    return build_layer(*static_cast<L*>(object), builder, in);
+    L& layer = *static_cast<L*>(object);
+    if constexpr (requires { layer.build(builder, in); })
+      return layer.build(builder, in);
+    else
+      return build_chain(builder, LayerRef(layer), in);
   }
   template <class L>
   static Var forward_of(void* object, const Var& x, Mode mode) {
@@ -151,5 +156,3 @@ class Visitor {
 };
 
 }  // namespace tapestry
-
-#include "layers/builder.h"  // IWYU pragma: keep: defines build_layer

@@ -9,14 +9,15 @@
 
 #include "autodiff/ops/weight_norm.h"
 #include "layers/builder.h"
+#include "layers/fusion.h"
 
 namespace tapestry {
 namespace detail {
 
 // A layer that can be called with another weight.
 template <class L>
-concept WeightLayer = Layer<L> && requires(L& layer, const Var& x, const Tail& tail, Builder& b, const Flow& in) {
-  { layer.with_weight(x, x, tail) } -> std::same_as<Var>;
+concept WeightLayer = Layer<L> && requires(L& layer, const Var& x, Builder& b, const Flow& in) {
+  { layer.with_weight(x, x) } -> std::same_as<Var>;
   { layer.weight_on(x) } -> std::same_as<Var>;
   { layer.build(b, in) } -> std::same_as<Flow>;
   { L::kOutputAxis } -> std::convertible_to<int>;
@@ -39,7 +40,7 @@ Tensor lengths(const Context& context, const Tensor& weight, const Axes& axes, d
 // Declares the vectors of spectral_norm, which start with 15 iterations from numbers of the seed.
 void build_vectors(Builder& b, Buffer& u, Buffer& v, const Parameter& weight, const SpectralNormOptions& options);
 
-// What the wrappers share: the layer's options and its way with tails.
+// What the wrappers share: they are in a pass what the layer is, and compute it with their weight.
 template <WeightLayer L>
 class WeightWrapper {
  public:
@@ -48,10 +49,15 @@ class WeightWrapper {
   L layer;
 
   Cost cost(const Shape& in, const Shape& out) const { return layer.cost(in, out); }  // the weight's is small
-  bool takes_activation() const { return tapestry::takes_activation(layer); }
-  bool takes_residual() const { return tapestry::takes_residual(layer); }
+  Part part() const { return part_of(layer); }
 
  protected:
+  Var call(const Var& x, const Var& weight, const Tail& tail) const {
+    if constexpr (requires { layer.with_weight(x, weight, tail); })
+      return layer.with_weight(x, weight, tail);
+    else
+      return finish(layer.with_weight(x, weight), tail);
+  }
   Flow build_layer(Builder& b, const Flow& in, const Location& where) {
     layer.options.where.layer = where.layer;
     return layer.build(b, in);
@@ -98,7 +104,7 @@ class WeightNorm : public detail::WeightWrapper<L> {
     const Axes axes = axes_of(v.shape());
     const Var g = detail::beside(weight_g, x, v.shape(), axes, "WeightNorm", options.where);
     const WeightNormOptions o{.feature_axes = axes, .epsilon = options.epsilon, .where = options.where};
-    return this->layer.with_weight(x, weight_norm(v, g, o), tail);
+    return this->call(x, weight_norm(v, g, o), tail);
   }
 
  private:
@@ -142,7 +148,7 @@ class WeightStandardization : public detail::WeightWrapper<L> {
   Var operator()(const Var& x, const Tail& tail = {}) const {
     const Var w = this->layer.weight_on(x);
     const Var g = options.gain ? detail::beside(gain, x, w.shape(), axis_of(w.shape()), kName, options.where) : Var{};
-    return this->layer.with_weight(x, weight_standardization(w, g, op_options()), tail);
+    return this->call(x, weight_standardization(w, g, op_options()), tail);
   }
 
  private:
@@ -190,7 +196,7 @@ class SpectralNorm : public detail::WeightWrapper<L> {
     const Var w = this->layer.weight_on(x);
     require_built(weight_u, "SpectralNorm", options.where);
     require_built(weight_v, "SpectralNorm", options.where);
-    return this->layer.with_weight(x, spectral_norm(w, weight_u, weight_v, op_options(mode == Mode::train)), tail);
+    return this->call(x, spectral_norm(w, weight_u, weight_v, op_options(mode == Mode::train)), tail);
   }
 
  private:

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Walks every #include and fails on an arrow that the table in docs/design.md does not have."""
+"""Walks every #include and fails on an arrow that the table in docs/design.md does not have, or on a circle of headers."""
 
 import re
 
@@ -62,6 +62,16 @@ def judge(path, folder, allowed):
                 yield f"{where}: {target} is neither of the standard library nor in the table"
 
 
+def circles():
+    """The headers that include themselves, by way of others."""
+    for path in tree.sources():
+        if path.suffix == ".h":
+            reached = set().union(*(tree.closure(target) for own, target, _ in tree.includes(path) if own), set())
+            if tree.name(path) in reached:
+                back = [name for name in sorted(reached) if name != tree.name(path) in tree.closure(name)]
+                yield f"{tree.name(path)} includes itself by way of {', '.join(back)}"
+
+
 def main():
     allowed = table()
     complaints = [f"docs/design.md: the table has no row for {folder}/" for folder in tree.FOLDERS if folder not in allowed]
@@ -69,6 +79,7 @@ def main():
     complaints += [f"tapestry.h does not include {tree.name(path)}, directly or not" for path in tree.sources("autodiff/ops", "layers", "optim")
                    if path.suffix == ".h" and tree.name(path) not in public and INTERNAL not in path.read_text().splitlines()[0]]
     allowed["tapestry.h"] = {f"{own}/" for own in allowed if own.split("/")[0] in tree.FOLDERS[:7]}, set()
+    complaints += circles()
     count = 0
     for path in tree.sources():
         folder = row_of(tree.name(path), allowed) or tree.name(path)

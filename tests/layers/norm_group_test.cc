@@ -1,5 +1,7 @@
 #include "layers/group_norm.h"
 
+#include <fmt/format.h>
+
 #include <cmath>
 
 #include "autodiff/tape.h"

@@ -221,7 +221,9 @@ TEST_CASE("sequential: layers that were moved from are refused wherever they are
   REQUIRE_THROWS_WITH(part(x, Mode::train), contains("running_var holds nothing"));
   const Parameter bias = std::move(part.get<Linear>(0).bias);
   REQUIRE_THROWS_WITH(part(x, Mode::train), contains("Linear: the layer was moved from"));
-  const AnyLayer first = std::move(model[0]);
+  AnyLayer first = Linear{{.out = 2}};
+  const AnyLayer second = std::move(first);
+  model.replace(0, first);
   REQUIRE_THROWS_AS(model(x, Mode::train), ArgumentError);
   REQUIRE_THROWS_AS(model[0].describe(), ArgumentError);
 
@@ -239,4 +241,33 @@ TEST_CASE("sequential: a model that outlived its context still names its layer i
   }
   Context second{{.threads = 1}};
   REQUIRE_THROWS_WITH(model(second.input(second.zeros({2, 7})), Mode::eval), contains("0 (sequential_test.cc:"));
+}
+
+TEST_CASE("sequential: a layer that takes the place of another is to be built, the others keep their numbers") {
+  Context context{{.threads = 1}};
+  Sequential model = small();
+  model.build(context);
+  const std::vector<float> kept = values(model.get<Linear>(1).weight.value());
+  model.replace(2, Linear{{.out = 5}});
+  CHECK(!model.built());
+  REQUIRE_THROWS_WITH(model.summary(), contains("not built"));
+  REQUIRE_THROWS_WITH(model(context.input(context.zeros({1, 2, 3})), Mode::eval), contains("used before build()"));
+  model.build(context);
+  CHECK(model.layer_summary().output == Shape{5});
+  CHECK(model.parameters()[2]->name == "2.weight");
+  CHECK(one_block(model.parameters()));
+  CHECK(values(model.get<Linear>(1).weight.value()) == kept);
+  REQUIRE_THROWS_WITH(model.replace(3, Relu{}), contains("there is no layer 3, it has 3"));
+  static_assert(!std::is_assignable_v<decltype(model[0]), AnyLayer>);
+}
+
+TEST_CASE("sequential: a const model has const layers") {
+  static_assert(std::is_same_v<decltype(std::declval<const Sequential&>().get<Linear>(0)), const Linear&>);
+  static_assert(std::is_same_v<decltype(std::declval<Sequential&>().get<Linear>(0)), Linear&>);
+  static_assert(std::is_same_v<decltype(std::declval<Sequential&>()[0]), const AnyLayer&>);
+  static_assert(std::is_same_v<decltype(std::declval<const AnyLayer&>().get<Linear>()), const Linear*>);
+  AnyLayer layer = Linear{{.out = 1}};
+  layer.get<Linear>()->options.out = 2;
+  CHECK(std::as_const(layer).get<Linear>()->options.out == 2);
+  CHECK(layer.get<Relu>() == nullptr);
 }

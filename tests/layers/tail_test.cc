@@ -7,6 +7,7 @@
 #include "layers/batch_norm.h"
 #include "layers/conv.h"
 #include "layers/group_norm.h"
+#include "layers/instance_norm.h"
 #include "layers/layer_norm.h"
 #include "layers/linear.h"
 #include "layers/reshape.h"
@@ -18,7 +19,7 @@ using namespace tapestry;
 
 namespace {
 
-// y = activation(residual + weight x); counts the tails that it was given.
+// y = activation(residual + weight x); keeps the tails that it was given.
 struct Scale {
   Parameter weight;  // [C]
   bool residual = true;
@@ -29,9 +30,9 @@ struct Scale {
     b.parameter(weight, {(*in.shape)[-1]}, Uniform{-2, 2});
     return in;
   }
-  bool takes_residual() const { return residual; }
+  Part part() const { return {.stage = residual ? Part::Stage::norm : Part::Stage::convolution}; }
   Var operator()(const Var& x, const Tail& tail = {}) const {
-    if (tail.activation != Activation::none || tail.residual.value()) tails->push_back(tail);
+    if (!tail.empty()) tails->push_back(tail);
     return finish(x * weight.on(x), tail);
   }
 };
@@ -166,11 +167,36 @@ TEST_CASE("Tail: what a layer does not take follows it") {
   Context& context = shared_context();
   const Var x = context.input(context.tensor({3}, {-3, 1, 2})),
             residual = context.input(context.tensor({3}, {2, -5, 1}));
-  const std::vector<float> expected{0, 0, 3};
   Identity identity;
   std::vector<float> found;
   append(found, apply(identity, x, Mode::eval, {.activation = Activation::relu, .residual = residual}).value());
   append(found, AnyLayer(identity)(x, Mode::eval, {.activation = Activation::relu, .residual = residual}).value());
   append(found, (identity >> Relu{})(residual, Mode::eval, {.activation = Activation::relu, .residual = x}).value());
   REQUIRE(found == std::vector<float>{0, 0, 3, 0, 0, 3, 0, 1, 3});
+}
+
+TEST_CASE("Tail: a norm computes any, also behind an activation of its own") {
+  Context& context = shared_context();
+  const Var x = context.input(context.uniform({2, 4, 4, 2}, -1, 1, 1)),
+            residual = context.input(context.uniform({2, 4, 4, 2}, -1, 1, 2));
+  const auto check = [&](const auto& layer) {
+    for (const Activation activation : {Activation::none, Activation::relu, Activation::silu})
+      for (const bool with_residual : {false, true})
+        for (const PoolWindows& pool : {PoolWindows(), PoolWindows(Sizes<2>(2))}) {
+          const Tail tail{.activation = activation, .residual = with_residual ? residual : Var{}, .pool = pool};
+          const Var found = apply(layer, x, Mode::train, tail), expected = finish(apply(layer, x, Mode::train), tail);
+          REQUIRE(found.shape() == expected.shape());
+          for (std::size_t i = 0; i < found.value().span<float>().size(); ++i)
+            REQUIRE(found.value().span<float>()[i] == Approx(expected.value().span<float>()[i]).margin(1e-6));
+        }
+  };
+  for (const Activation own : {Activation::none, Activation::relu, Activation::tanh}) {
+    BatchNorm2d batch{{.activation = own, .affine = false}};
+    build(context, batch, Shape{4, 4, 2});
+    check(batch);
+    check(GroupNorm{{.num_groups = 1, .activation = own, .weight = false, .bias = false}});
+    check(InstanceNorm{{.activation = own}});
+    check(LayerNorm{{.activation = own, .elementwise_affine = false}});
+    check(RMSNorm{{.activation = own, .weight = false}});
+  }
 }
