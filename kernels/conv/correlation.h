@@ -4,7 +4,7 @@
 #include <array>
 #include <cstddef>
 
-#include "kernels/dims.h"
+#include "kernels/reference/conv.h"
 
 namespace tapestry::kernels {
 

@@ -5,6 +5,7 @@
 #include <cstddef>
 
 #include "kernels/conv/correlation.h"
+#include "kernels/runtime/meter.h"
 
 namespace tapestry::kernels {
 

@@ -5,7 +5,8 @@
 #include <algorithm>
 #include <cstddef>
 
-#include "kernels/dims.h"
+#include "kernels/reference/conv.h"
+#include "kernels/runtime/meter.h"
 
 namespace tapestry::kernels {
 

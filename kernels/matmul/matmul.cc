@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "kernels/matmul/plan.h"
 #include "kernels/matrix_unit.h"
 
 #undef HWY_TARGET_INCLUDE

@@ -7,7 +7,7 @@
 #include <span>
 
 #include "kernels/device.h"
-#include "kernels/dims.h"
+#include "kernels/reference/reduce.h"
 
 namespace tapestry::kernels {
 
