@@ -6,12 +6,6 @@
 
 namespace tapestry::kernels {
 
-// Whether the channels stay apart, each with a few outputs of its own; with more of those, vectors over the outputs of
-// a group serve better.
-inline bool is_depthwise(const ConvDims& d) {
-  return d.groups > 1 && d.in_channels == d.groups && d.out_channels / d.groups <= 4;
-}
-
 // The same convolution with a channel of x for each output: spread_channels(x) is its x.
 inline ConvDims with_spread_channels(ConvDims d) {
   d.in_channels = d.groups = d.out_channels;

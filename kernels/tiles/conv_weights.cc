@@ -3,7 +3,6 @@
 #include <atomic>
 #include <span>
 
-#include "kernels/conv/depthwise.h"
 #include "kernels/matrix_unit.h"
 #include "kernels/reduce.h"
 #include "kernels/tiles/pack.h"

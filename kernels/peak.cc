@@ -6,7 +6,7 @@
 #include "kernels/tiles/tiles.h"
 
 #undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "kernels/runtime/peak.cc"
+#define HWY_TARGET_INCLUDE "kernels/peak.cc"
 #include "kernels/simd/highway.h"
 //
 #include "kernels/simd/lanes-inl.h"
