@@ -1,4 +1,4 @@
-// How a product is cut into tasks.
+// How a product is cut into tasks; not part of the public interface.
 #pragma once
 
 #include <cstddef>

@@ -1,4 +1,4 @@
-// The walk over a broadcast: rows of the innermost axis, with the place of each input.
+// Broadcasting: its sizes, and the walk over rows of the innermost axis, with the place of each input.
 #pragma once
 
 #include <algorithm>
