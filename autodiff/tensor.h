@@ -8,7 +8,7 @@
 
 #include "autodiff/dtype.h"
 #include "autodiff/shape.h"
-#include "kernels/runtime/arena.h"
+#include "kernels/device.h"
 
 namespace tapestry {
 

@@ -46,9 +46,8 @@ bench::Tensors scores(const Context& context, std::int64_t rows, std::int64_t cl
 
 constexpr auto kLoss = []<class T>(const Context& context, const kernels::CrossEntropyDims& dims, T,
                                    bench::Tensors& t) {
-  t[3].fill(kernels::cross_entropy_forward(context.device(), dims, std::span<const T>(t[0].span<T>()),
-                                           t[1].span<std::int64_t>(), std::span<const T>(), t[2].span<T>(),
-                                           std::span<T>()));
+  t[3].fill(kernels::cross_entropy_forward(
+      context.device(), dims, {.x = t[0].span<T>(), .labels = t[1].span<std::int64_t>(), .stats = t[2].span<T>()}));
 };
 
 kernels::CrossEntropyDims classes_of(const benchmark::State& state) {
@@ -69,9 +68,12 @@ void cross_entropy_backward(benchmark::State& state) {
   kLoss(context, dims, float{}, tensors);
   bench::measure(state, context, tensors, 0, 8.0 * static_cast<double>(tensors[0].size()),
                  [&]<class T>(T, bench::Tensors& t) {
-                   const std::span<const T> x = t[0].span<T>(), stats = t[2].span<T>();
-                   kernels::cross_entropy_backward(context.device(), dims, x, t[1].span<std::int64_t>(), {}, stats, {},
-                                                   1 / static_cast<double>(dims.rows), t[4].span<T>());
+                   kernels::cross_entropy_backward(context.device(), dims,
+                                                   {.x = t[0].span<T>(),
+                                                    .labels = t[1].span<std::int64_t>(),
+                                                    .stats = t[2].span<T>(),
+                                                    .scale = 1 / static_cast<double>(dims.rows),
+                                                    .dx = t[4].span<T>()});
                  });
 }
 

@@ -5,14 +5,15 @@
 namespace tapestry::kernels {
 namespace {
 
-constexpr std::size_t kTile = 16;  // a cache line of floats on each side
+constexpr std::size_t kBlock =
+    16;  // rows and columns that a transpose takes at once: a cache line of floats on each side
 
-// y[i, j] = x[j, i] for i < rows, j < columns, tile by tile.
+// y[i, j] = x[j, i] for i < rows, j < columns, block by block.
 template <class T>
 void transpose(const T* x, std::size_t x_stride, std::size_t rows, std::size_t columns, T* y, std::size_t y_stride) {
-  for (std::size_t i0 = 0; i0 < rows; i0 += kTile)
-    for (std::size_t j0 = 0; j0 < columns; j0 += kTile) {
-      const std::size_t i1 = std::min(i0 + kTile, rows), j1 = std::min(j0 + kTile, columns);
+  for (std::size_t i0 = 0; i0 < rows; i0 += kBlock)
+    for (std::size_t j0 = 0; j0 < columns; j0 += kBlock) {
+      const std::size_t i1 = std::min(i0 + kBlock, rows), j1 = std::min(j0 + kBlock, columns);
       for (std::size_t i = i0; i < i1; ++i)
         for (std::size_t j = j0; j < j1; ++j) y[i * y_stride + j] = x[j * x_stride + i];
     }
@@ -43,7 +44,7 @@ void gather_strided(const Device& device, const BroadcastDims& dims, std::span<c
   while (along < last && dims.strides[0][along] != 1) ++along;
   if (step > 1 && along < last) {
     const BroadcastDims walk = transposing(dims, along);
-    const std::size_t columns = dims.sizes[last], grain = std::max(kTile, kGrain / columns);
+    const std::size_t columns = dims.sizes[last], grain = std::max(kBlock, kGrain / columns);
     const std::size_t y_stride = walk.strides[1][walk.rank - 1];
     return parallel_for(device.pool, walk.size, grain, [&](std::size_t begin, std::size_t end) {
       walk_rows(walk, begin, end, [&](std::size_t, std::size_t count, const std::array<std::size_t, 3>& at) {

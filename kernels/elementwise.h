@@ -5,8 +5,7 @@
 #include <span>
 
 #include "kernels/device.h"
-#include "kernels/dims.h"
-#include "kernels/reference.h"
+#include "kernels/reference/elementwise.h"
 
 namespace tapestry::kernels {
 

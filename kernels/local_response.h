@@ -5,7 +5,6 @@
 #include <span>
 
 #include "kernels/device.h"
-#include "kernels/dims.h"
 #include "kernels/reference/local_response.h"
 
 namespace tapestry::kernels {

@@ -18,9 +18,8 @@ HWY_BEFORE_NAMESPACE();
 namespace tapestry::kernels::HWY_NAMESPACE {
 
 // The rows [begin, end) of cross_entropy_forward(); `all` is the sum of the class weights.
-double CrossEntropyForward(const CrossEntropyDims& dims, const float* x, const std::int64_t* labels,
-                           const float* weight, double all, float* stats, float* losses, std::size_t begin,
-                           std::size_t end) {
+double LossOfRows(const CrossEntropyDims& dims, const float* x, const std::int64_t* labels, const float* weight,
+                  double all, float* stats, float* losses, std::size_t begin, std::size_t end) {
   const hn::ScalableTag<float> d;
   const std::size_t n = dims.classes;
   const double s = dims.label_smoothing;
@@ -51,9 +50,9 @@ double CrossEntropyForward(const CrossEntropyDims& dims, const float* x, const s
 }
 
 // The rows [begin, end) of cross_entropy_backward().
-void CrossEntropyBackward(const CrossEntropyDims& dims, const float* x, const std::int64_t* labels, const float* weight,
-                          double all, const float* stats, const float* dy, double scale, float* dx, std::size_t begin,
-                          std::size_t end) {
+void GradientOfRows(const CrossEntropyDims& dims, const float* x, const std::int64_t* labels, const float* weight,
+                    double all, const float* stats, const float* dy, double scale, float* dx, std::size_t begin,
+                    std::size_t end) {
   const hn::ScalableTag<float> d;
   const std::size_t n = dims.classes;
   const double s = dims.label_smoothing, share = s / static_cast<double>(std::max<std::size_t>(n, 1));
@@ -87,8 +86,8 @@ HWY_AFTER_NAMESPACE();
 namespace tapestry::kernels {
 namespace {
 
-HWY_EXPORT(CrossEntropyForward);
-HWY_EXPORT(CrossEntropyBackward);
+HWY_EXPORT(LossOfRows);
+HWY_EXPORT(GradientOfRows);
 
 std::size_t rows_grain(const CrossEntropyDims& dims) {
   return std::max<std::size_t>(1, kGrain / std::max<std::size_t>(dims.classes, 1));
@@ -96,24 +95,20 @@ std::size_t rows_grain(const CrossEntropyDims& dims) {
 
 }  // namespace
 
-double cross_entropy_forward(const Device& device, const CrossEntropyDims& dims, std::span<const float> x,
-                             std::span<const std::int64_t> labels, std::span<const float> weight,
-                             std::span<float> stats, std::span<float> losses) {
-  const double all = reference::weight_sum(dims, weight);
+double cross_entropy_forward(const Device& device, const CrossEntropyDims& dims, const CrossEntropyForward<float>& a) {
+  const double all = reference::weight_sum(dims, a.weight);
   return sum_pieces(device, dims.rows, rows_grain(dims), [&](std::size_t begin, std::size_t end) {
-    return TAPESTRY_CALL(device.target, CrossEntropyForward)(dims, x.data(), labels.data(), or_null(weight), all,
-                                                             stats.data(), or_null(losses), begin, end);
+    return TAPESTRY_CALL(device.target, LossOfRows)(dims, a.x.data(), a.labels.data(), or_null(a.weight), all,
+                                                    a.stats.data(), or_null(a.losses), begin, end);
   });
 }
 
-void cross_entropy_backward(const Device& device, const CrossEntropyDims& dims, std::span<const float> x,
-                            std::span<const std::int64_t> labels, std::span<const float> weight,
-                            std::span<const float> stats, std::span<const float> dy, double scale,
-                            std::span<float> dx) {
-  const double all = reference::weight_sum(dims, weight);
+void cross_entropy_backward(const Device& device, const CrossEntropyDims& dims, const CrossEntropyBackward<float>& a) {
+  const double all = reference::weight_sum(dims, a.weight);
   parallel_for(device.pool, dims.rows, rows_grain(dims), [&](std::size_t begin, std::size_t end) {
-    TAPESTRY_CALL(device.target, CrossEntropyBackward)
-    (dims, x.data(), labels.data(), or_null(weight), all, stats.data(), or_null(dy), scale, dx.data(), begin, end);
+    TAPESTRY_CALL(device.target, GradientOfRows)
+    (dims, a.x.data(), a.labels.data(), or_null(a.weight), all, a.stats.data(), or_null(a.dy), a.scale, a.dx.data(),
+     begin, end);
   });
 }
 

@@ -2,11 +2,7 @@
 // sizes.
 #pragma once
 
-#include <cstdint>
-#include <span>
-
 #include "kernels/device.h"
-#include "kernels/dims.h"
 #include "kernels/reference/loss.h"
 
 namespace tapestry::kernels {
@@ -15,25 +11,16 @@ namespace tapestry::kernels {
 //   -(1 - s) w_y log p_y - s / classes * sum_c w_c log p_c,  and 0 for an ignored one (Szegedy et al. 2016, section 7).
 // Writes (max, 1 / sum exp(x - max)) of each row to stats [rows, 2], and the rows' losses unless `losses` is empty.
 // Returns the sum of the losses. Labels are in range or ignored.
-double cross_entropy_forward(const Device&, const CrossEntropyDims&, std::span<const float> x,
-                             std::span<const std::int64_t> labels, std::span<const float> weight,
-                             std::span<float> stats, std::span<float> losses);
-inline double cross_entropy_forward(const Device&, const CrossEntropyDims& dims, std::span<const double> x,
-                                    std::span<const std::int64_t> labels, std::span<const double> weight,
-                                    std::span<double> stats, std::span<double> losses) {
-  return reference::cross_entropy_forward(dims, x, labels, weight, stats, losses);
+double cross_entropy_forward(const Device&, const CrossEntropyDims&, const CrossEntropyForward<float>&);
+inline double cross_entropy_forward(const Device&, const CrossEntropyDims& dims, const CrossEntropyForward<double>& a) {
+  return reference::cross_entropy_forward(dims, a);
 }
 
 // dx_c = scale dy (((1 - s) w_y + s W / classes) p_c - (1 - s) w_y [c = y] - s w_c / classes), W = sum_c w_c; dy is
 // that of the row, or 1 where dy is empty.
-void cross_entropy_backward(const Device&, const CrossEntropyDims&, std::span<const float> x,
-                            std::span<const std::int64_t> labels, std::span<const float> weight,
-                            std::span<const float> stats, std::span<const float> dy, double scale, std::span<float> dx);
-inline void cross_entropy_backward(const Device&, const CrossEntropyDims& dims, std::span<const double> x,
-                                   std::span<const std::int64_t> labels, std::span<const double> weight,
-                                   std::span<const double> stats, std::span<const double> dy, double scale,
-                                   std::span<double> dx) {
-  reference::cross_entropy_backward(dims, x, labels, weight, stats, dy, scale, dx);
+void cross_entropy_backward(const Device&, const CrossEntropyDims&, const CrossEntropyBackward<float>&);
+inline void cross_entropy_backward(const Device&, const CrossEntropyDims& dims, const CrossEntropyBackward<double>& a) {
+  reference::cross_entropy_backward(dims, a);
 }
 
 // The sum of the rows' losses -w_y x_y, in double; writes each of them unless `losses` is empty. One number of a row is

@@ -5,7 +5,7 @@
 #include <span>
 
 #include "kernels/device.h"
-#include "kernels/reference.h"
+#include "kernels/reference/matmul.h"
 
 namespace tapestry::kernels {
 

@@ -6,7 +6,8 @@
 #include <string_view>
 
 #include "kernels/device.h"
-#include "kernels/dims.h"
+#include "kernels/reference/conv.h"
+#include "kernels/reference/matmul.h"
 
 namespace tapestry::kernels {
 

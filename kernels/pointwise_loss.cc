@@ -122,9 +122,9 @@ HWY_INLINE hn::Vec<D> LoadOrOne(D d, const float* from, std::size_t i, L lanes) 
   return from == nullptr ? hn::Set(d, 1.0f) : load(d, from + i, lanes);
 }
 
-double PointwiseLossForward(const PointwiseLossDims& dims, const float* HWY_RESTRICT x, const float* HWY_RESTRICT t,
-                            const float* HWY_RESTRICT w, const float* HWY_RESTRICT p, float* HWY_RESTRICT losses,
-                            std::size_t begin, std::size_t end) {
+double SumLosses(const PointwiseLossDims& dims, const float* HWY_RESTRICT x, const float* HWY_RESTRICT t,
+                 const float* HWY_RESTRICT w, const float* HWY_RESTRICT p, float* HWY_RESTRICT losses,
+                 std::size_t begin, std::size_t end) {
   const hn::ScalableTag<float> d;
   double sum = 0;
   VisitLoss(dims, [&](const auto& loss) HWY_ATTR {
@@ -139,10 +139,9 @@ double PointwiseLossForward(const PointwiseLossDims& dims, const float* HWY_REST
   return sum;
 }
 
-void PointwiseLossBackward(const PointwiseLossDims& dims, const float* HWY_RESTRICT x, const float* HWY_RESTRICT t,
-                           const float* HWY_RESTRICT w, const float* HWY_RESTRICT p, const float* HWY_RESTRICT dy,
-                           float factor, float* HWY_RESTRICT dx, float* HWY_RESTRICT dtarget, std::size_t begin,
-                           std::size_t end) {
+void StoreSlopes(const PointwiseLossDims& dims, const float* HWY_RESTRICT x, const float* HWY_RESTRICT t,
+                 const float* HWY_RESTRICT w, const float* HWY_RESTRICT p, const float* HWY_RESTRICT dy, float factor,
+                 float* HWY_RESTRICT dx, float* HWY_RESTRICT dtarget, std::size_t begin, std::size_t end) {
   const hn::ScalableTag<float> d;
   const auto scale = hn::Set(d, factor);
   VisitLoss(dims, [&](const auto& loss) HWY_ATTR {
@@ -164,28 +163,25 @@ HWY_AFTER_NAMESPACE();
 namespace tapestry::kernels {
 namespace {
 
-HWY_EXPORT(PointwiseLossForward);
-HWY_EXPORT(PointwiseLossBackward);
+HWY_EXPORT(SumLosses);
+HWY_EXPORT(StoreSlopes);
 
 }  // namespace
 
-double pointwise_loss_forward(const Device& device, const PointwiseLossDims& dims, std::span<const float> x,
-                              std::span<const float> target, std::span<const float> weight,
-                              std::span<const float> pos_weight, std::span<float> losses) {
-  return sum_pieces(device, x.size(), kGrain, [&](std::size_t begin, std::size_t end) {
-    return TAPESTRY_CALL(device.target, PointwiseLossForward)(dims, x.data(), target.data(), or_null(weight),
-                                                              or_null(pos_weight), or_null(losses), begin, end);
+double pointwise_loss_forward(const Device& device, const PointwiseLossDims& dims,
+                              const PointwiseLossForward<float>& a) {
+  return sum_pieces(device, a.x.size(), kGrain, [&](std::size_t begin, std::size_t end) {
+    return TAPESTRY_CALL(device.target, SumLosses)(dims, a.x.data(), a.target.data(), or_null(a.weight),
+                                                   or_null(a.pos_weight), or_null(a.losses), begin, end);
   });
 }
 
-void pointwise_loss_backward(const Device& device, const PointwiseLossDims& dims, std::span<const float> x,
-                             std::span<const float> target, std::span<const float> weight,
-                             std::span<const float> pos_weight, std::span<const float> dy, double scale,
-                             std::span<float> dx, std::span<float> dtarget) {
-  parallel_for(device.pool, x.size(), kGrain, [&](std::size_t begin, std::size_t end) {
-    TAPESTRY_CALL(device.target, PointwiseLossBackward)
-    (dims, x.data(), target.data(), or_null(weight), or_null(pos_weight), or_null(dy), static_cast<float>(scale),
-     or_null(dx), or_null(dtarget), begin, end);
+void pointwise_loss_backward(const Device& device, const PointwiseLossDims& dims,
+                             const PointwiseLossBackward<float>& a) {
+  parallel_for(device.pool, a.x.size(), kGrain, [&](std::size_t begin, std::size_t end) {
+    TAPESTRY_CALL(device.target, StoreSlopes)
+    (dims, a.x.data(), a.target.data(), or_null(a.weight), or_null(a.pos_weight), or_null(a.dy),
+     static_cast<float>(a.scale), or_null(a.dx), or_null(a.dtarget), begin, end);
   });
 }
 

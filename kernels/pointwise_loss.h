@@ -1,10 +1,7 @@
 // Losses that compare each element with its own target: one pass forward, one backward.
 #pragma once
 
-#include <span>
-
 #include "kernels/device.h"
-#include "kernels/dims.h"
 #include "kernels/reference/pointwise_loss.h"
 
 namespace tapestry::kernels {
@@ -15,26 +12,18 @@ namespace tapestry::kernels {
 //   log1p(exp(-|x|)), kl_div t (log t - x), 0 for t = 0, and kl_div_log exp(t) (t - x).
 // weight and pos_weight have x's size, or are empty for 1. Returns the sum of the losses, in double; writes each of
 // them unless `losses` is empty.
-double pointwise_loss_forward(const Device&, const PointwiseLossDims&, std::span<const float> x,
-                              std::span<const float> target, std::span<const float> weight,
-                              std::span<const float> pos_weight, std::span<float> losses);
-inline double pointwise_loss_forward(const Device&, const PointwiseLossDims& dims, std::span<const double> x,
-                                     std::span<const double> target, std::span<const double> weight,
-                                     std::span<const double> pos_weight, std::span<double> losses) {
-  return reference::pointwise_loss_forward(dims, x, target, weight, pos_weight, losses);
+double pointwise_loss_forward(const Device&, const PointwiseLossDims&, const PointwiseLossForward<float>&);
+inline double pointwise_loss_forward(const Device&, const PointwiseLossDims& dims,
+                                     const PointwiseLossForward<double>& a) {
+  return reference::pointwise_loss_forward(dims, a);
 }
 
 // dx = scale dy dLoss/dx; dtarget = -dx, which is right for mse, l1 and huber. dy is one number for each element, or
 // empty for 1; empty outputs are skipped. The slope of l1 at 0 is 0.
-void pointwise_loss_backward(const Device&, const PointwiseLossDims&, std::span<const float> x,
-                             std::span<const float> target, std::span<const float> weight,
-                             std::span<const float> pos_weight, std::span<const float> dy, double scale,
-                             std::span<float> dx, std::span<float> dtarget);
-inline void pointwise_loss_backward(const Device&, const PointwiseLossDims& dims, std::span<const double> x,
-                                    std::span<const double> target, std::span<const double> weight,
-                                    std::span<const double> pos_weight, std::span<const double> dy, double scale,
-                                    std::span<double> dx, std::span<double> dtarget) {
-  reference::pointwise_loss_backward(dims, x, target, weight, pos_weight, dy, scale, dx, dtarget);
+void pointwise_loss_backward(const Device&, const PointwiseLossDims&, const PointwiseLossBackward<float>&);
+inline void pointwise_loss_backward(const Device&, const PointwiseLossDims& dims,
+                                    const PointwiseLossBackward<double>& a) {
+  reference::pointwise_loss_backward(dims, a);
 }
 
 }  // namespace tapestry::kernels

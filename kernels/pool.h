@@ -6,7 +6,7 @@
 #include <span>
 
 #include "kernels/device.h"
-#include "kernels/reference.h"
+#include "kernels/reference/pool.h"
 
 namespace tapestry::kernels {
 

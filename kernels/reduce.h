@@ -4,7 +4,7 @@
 #include <span>
 
 #include "kernels/device.h"
-#include "kernels/reference.h"
+#include "kernels/reference/reduce.h"
 
 namespace tapestry::kernels {
 

@@ -4,7 +4,6 @@
 #include <span>
 
 #include "kernels/device.h"
-#include "kernels/dims.h"
 #include "kernels/reference/softmax.h"
 
 namespace tapestry::kernels {

@@ -42,15 +42,12 @@ void weight_norm_forward(const Device& device, const WeightNormDims& dims, std::
 }
 
 template <class T>
-void weight_norm_backward(const Device& device, const WeightNormDims& dims, std::span<const T> w,
-                          std::span<const T> gain, std::span<const double> stats, std::span<const T> dy,
-                          std::span<T> dw, std::span<T> dgain) {
-  if (w.empty() || (dw.empty() && dgain.empty())) return;
+void weight_norm_backward(const Device& device, const WeightNormDims& dims, const WeightNormBackward<T>& a) {
+  if (a.w.empty() || (a.dw.empty() && a.dgain.empty())) return;
   const Block block = device.arena.allocate(2 * dims.features * sizeof(double));
   const std::span<double> sums(reinterpret_cast<double*>(block.data()), 2 * dims.features);
-  parallel_for(device.pool, dims.features, grain(w.size(), dims.features), [&](std::size_t begin, std::size_t end) {
-    reference::weight_norm_backward(dims, w, gain, reference::WeightStats(stats), dy, sums, dw, dgain, begin, end);
-  });
+  parallel_for(device.pool, dims.features, grain(a.w.size(), dims.features),
+               [&](std::size_t begin, std::size_t end) { reference::weight_norm_backward(dims, a, sums, begin, end); });
 }
 
 template <class T>
@@ -93,18 +90,17 @@ void spectral_forward(const Device& device, double sigma, std::span<const T> w, 
 }
 
 template <class T>
-void spectral_backward(const Device& device, double sigma, std::span<const T> w, std::span<const T> u,
-                       std::span<const T> v, std::span<const T> dy, std::span<T> dw) {
+void spectral_backward(const Device& device, double sigma, const SpectralBackward<T>& a) {
   const double inverse = 1 / sigma;
-  const double product = sum_pieces(device, dw.size(), kGrain / 4, [&](std::size_t begin, std::size_t end) {
-    return dot(dy.subspan(begin, end - begin), w.subspan(begin, end - begin)) * inverse;
+  const double product = sum_pieces(device, a.dw.size(), kGrain / 4, [&](std::size_t begin, std::size_t end) {
+    return dot(a.dy.subspan(begin, end - begin), a.w.subspan(begin, end - begin)) * inverse;
   });
-  parallel_for(device.pool, v.size(), grain(dw.size(), v.size()), [&](std::size_t begin, std::size_t end) {
+  parallel_for(device.pool, a.v.size(), grain(a.dw.size(), a.v.size()), [&](std::size_t begin, std::size_t end) {
     for (std::size_t r = begin; r < end; ++r)
-      for (std::size_t c = 0; c < u.size(); ++c) {
-        const std::size_t i = r * u.size() + c;
-        dw[i] = static_cast<T>(
-            inverse * (static_cast<double>(dy[i]) - product * static_cast<double>(v[r]) * static_cast<double>(u[c])));
+      for (std::size_t c = 0; c < a.u.size(); ++c) {
+        const std::size_t i = r * a.u.size() + c;
+        const double through = product * static_cast<double>(a.v[r]) * static_cast<double>(a.u[c]);
+        a.dw[i] = static_cast<T>(inverse * (static_cast<double>(a.dy[i]) - through));
       }
   });
 }
@@ -115,19 +111,17 @@ template <class T>
 using Out = std::span<T>;
 
 template void weight_norm_forward(const Device&, const WeightNormDims&, In<float>, In<float>, Out<float>, Out<double>);
-template void weight_norm_backward(const Device&, const WeightNormDims&, In<float>, In<float>, In<double>, In<float>,
-                                   Out<float>, Out<float>);
+template void weight_norm_backward(const Device&, const WeightNormDims&, const WeightNormBackward<float>&);
 template void power_iterations(const Device&, std::size_t, double, In<float>, Out<float>, Out<float>);
 template double bilinear(const Device&, In<float>, In<float>, In<float>);
 template void spectral_forward(const Device&, double, In<float>, Out<float>);
-template void spectral_backward(const Device&, double, In<float>, In<float>, In<float>, In<float>, Out<float>);
+template void spectral_backward(const Device&, double, const SpectralBackward<float>&);
 template void weight_norm_forward(const Device&, const WeightNormDims&, In<double>, In<double>, Out<double>,
                                   Out<double>);
-template void weight_norm_backward(const Device&, const WeightNormDims&, In<double>, In<double>, In<double>, In<double>,
-                                   Out<double>, Out<double>);
+template void weight_norm_backward(const Device&, const WeightNormDims&, const WeightNormBackward<double>&);
 template void power_iterations(const Device&, std::size_t, double, In<double>, Out<double>, Out<double>);
 template double bilinear(const Device&, In<double>, In<double>, In<double>);
 template void spectral_forward(const Device&, double, In<double>, Out<double>);
-template void spectral_backward(const Device&, double, In<double>, In<double>, In<double>, In<double>, Out<double>);
+template void spectral_backward(const Device&, double, const SpectralBackward<double>&);
 
 }  // namespace tapestry::kernels

@@ -5,7 +5,6 @@
 #include <span>
 
 #include "kernels/device.h"
-#include "kernels/dims.h"
 #include "kernels/reference/weight_norm.h"
 
 namespace tapestry::kernels {
@@ -18,8 +17,7 @@ void weight_norm_forward(const Device&, const WeightNormDims&, std::span<const T
                          std::span<T> y, std::span<double> stats);
 // dw is overwritten, dgain added to; either may be empty. No gradient flows through an rstd that is 1 / sqrt(epsilon).
 template <class T>
-void weight_norm_backward(const Device&, const WeightNormDims&, std::span<const T> w, std::span<const T> gain,
-                          std::span<const double> stats, std::span<const T> dy, std::span<T> dw, std::span<T> dgain);
+void weight_norm_backward(const Device&, const WeightNormDims&, const WeightNormBackward<T>&);
 
 // For w [rows, columns], `iterations` times: v [rows] = w u / |w u|, u [columns] = w^T v / |w^T v|, where a vector
 // shorter than epsilon becomes 0 (Miyato et al. 2018).
@@ -34,7 +32,11 @@ template <class T>
 void spectral_forward(const Device&, double sigma, std::span<const T> w, std::span<T> y);
 // Of y = w / sigma with sigma = v^T w u: dw = dy / sigma - v u^T (sum dy w) / sigma^2.
 template <class T>
-void spectral_backward(const Device&, double sigma, std::span<const T> w, std::span<const T> u, std::span<const T> v,
-                       std::span<const T> dy, std::span<T> dw);
+struct SpectralBackward {
+  std::span<const T> w{}, u{}, v{}, dy{};
+  std::span<T> dw{};
+};
+template <class T>
+void spectral_backward(const Device&, double sigma, const SpectralBackward<T>&);
 
 }  // namespace tapestry::kernels

@@ -97,9 +97,12 @@ Var cross_entropy(const Var& logits, const Tensor& labels, const CrossEntropyOpt
   double divisor = 1;
   visit_floating(op, logits.dtype(), [&]<class T>(T) {
     divisor = label_divisor<T>(op, logits, labels, rules);
-    const double sum =
-        kernels::cross_entropy_forward(device, dims, logits.value().span<T>(), labels.span<std::int64_t>(),
-                                       options.weight.span<T>(), stats.span<T>(), each ? y.span<T>() : std::span<T>{});
+    const double sum = kernels::cross_entropy_forward(device, dims,
+                                                      {.x = logits.value().span<T>(),
+                                                       .labels = labels.span<std::int64_t>(),
+                                                       .weight = options.weight.span<T>(),
+                                                       .stats = stats.span<T>(),
+                                                       .losses = each ? y.span<T>() : std::span<T>{}});
     if (!each) y.span<T>()[0] = static_cast<T>(sum / divisor);
   });
   return record(op, y, {logits}, options.where,
@@ -108,8 +111,14 @@ Var cross_entropy(const Var& logits, const Tensor& labels, const CrossEntropyOpt
                   Tensor dx = grads.overwrite(0);
                   visit_floating(op, x.dtype(), [&]<class T>(T) {
                     const detail::LossGradient<T> g(dy, reduction, divisor);
-                    kernels::cross_entropy_backward(device, dims, x.span<T>(), labels.span<std::int64_t>(),
-                                                    weight.span<T>(), stats.span<T>(), g.each, g.scale, dx.span<T>());
+                    kernels::cross_entropy_backward(device, dims,
+                                                    {.x = x.span<T>(),
+                                                     .labels = labels.span<std::int64_t>(),
+                                                     .weight = weight.span<T>(),
+                                                     .stats = stats.span<T>(),
+                                                     .dy = g.each,
+                                                     .scale = g.scale,
+                                                     .dx = dx.span<T>()});
                   });
                 });
 }
@@ -136,8 +145,11 @@ Var nll_loss(const Var& x, const Tensor& labels, const NllLossOptions& options) 
                   Tensor dx = grads.overwrite(0);
                   visit_floating(op, dy.dtype(), [&]<class T>(T) {
                     const detail::LossGradient<T> g(dy, reduction, divisor);
-                    kernels::nll_loss_backward<T>(dims, labels.span<std::int64_t>(), weight.span<T>(), g.each, g.scale,
-                                                  dx.span<T>());
+                    kernels::nll_loss_backward<T>(dims, {.labels = labels.span<std::int64_t>(),
+                                                         .weight = weight.span<T>(),
+                                                         .dy = g.each,
+                                                         .scale = g.scale,
+                                                         .dx = dx.span<T>()});
                   });
                 });
 }

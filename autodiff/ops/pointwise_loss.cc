@@ -65,9 +65,12 @@ Var pointwise_loss(const char* op, const PointwiseLossDims& dims, const Var& x, 
   const bool each = reduction == Reduction::none;
   Tensor y = x.value().like(each ? x.shape() : Shape{});
   visit_floating(op, x.dtype(), [&]<class T>(T) {
-    const double sum = kernels::pointwise_loss_forward(device, dims, x.value().span<T>(), target.value().span<T>(),
-                                                       weights.weight.span<T>(), weights.pos_weight.span<T>(),
-                                                       each ? y.span<T>() : std::span<T>{});
+    const double sum = kernels::pointwise_loss_forward(device, dims,
+                                                       {.x = x.value().span<T>(),
+                                                        .target = target.value().span<T>(),
+                                                        .weight = weights.weight.span<T>(),
+                                                        .pos_weight = weights.pos_weight.span<T>(),
+                                                        .losses = each ? y.span<T>() : std::span<T>{}});
     if (!each) y.span<T>()[0] = static_cast<T>(sum / divisor);
   });
   return record(op, y, {x, target}, where,
@@ -76,9 +79,15 @@ Var pointwise_loss(const char* op, const PointwiseLossDims& dims, const Var& x, 
                   Tensor dx = grads.overwrite(0), dtarget = grads.overwrite(1);
                   visit_floating("loss", x.dtype(), [&]<class T>(T) {
                     const detail::LossGradient<T> g(dy, reduction, divisor);
-                    kernels::pointwise_loss_backward(device, dims, x.span<T>(), target.span<T>(),
-                                                     weights.weight.span<T>(), weights.pos_weight.span<T>(), g.each,
-                                                     g.scale, dx.span<T>(), dtarget.span<T>());
+                    kernels::pointwise_loss_backward(device, dims,
+                                                     {.x = x.span<T>(),
+                                                      .target = target.span<T>(),
+                                                      .weight = weights.weight.span<T>(),
+                                                      .pos_weight = weights.pos_weight.span<T>(),
+                                                      .dy = g.each,
+                                                      .scale = g.scale,
+                                                      .dx = dx.span<T>(),
+                                                      .dtarget = dtarget.span<T>()});
                   });
                 });
 }

@@ -38,8 +38,13 @@ Var norm_of(const char* op, const WeightNormDims& dims, const Var& w, const Var&
                                                                                                       GradSlots grads) {
                   Tensor dw = grads.overwrite(0), dgain = grads.add(1);
                   visit_floating(op, w.dtype(), [&]<class T>(T) {
-                    kernels::weight_norm_backward(device, dims, w.span<T>(), gain.span<T>(), stats.span<double>(),
-                                                  dy.span<T>(), dw.span<T>(), dgain.span<T>());
+                    kernels::weight_norm_backward<T>(device, dims,
+                                                     {.w = w.span<T>(),
+                                                      .gain = gain.span<T>(),
+                                                      .stats = stats.span<double>(),
+                                                      .dy = dy.span<T>(),
+                                                      .dw = dw.span<T>(),
+                                                      .dgain = dgain.span<T>()});
                   });
                 });
 }
@@ -117,8 +122,9 @@ Var divided(const Var& w, const SpectralVectors& vectors, double sigma, const Lo
                   if (sigma == 0) return grads.pass(0, dy);
                   Tensor dw = grads.overwrite(0);
                   visit_floating("spectral_norm", w.dtype(), [&]<class T>(T) {
-                    kernels::spectral_backward(device, divisor, w.span<T>(), u.span<T>(), v.span<T>(), dy.span<T>(),
-                                               dw.span<T>());
+                    kernels::spectral_backward<T>(
+                        device, divisor,
+                        {.w = w.span<T>(), .u = u.span<T>(), .v = v.span<T>(), .dy = dy.span<T>(), .dw = dw.span<T>()});
                   });
                 });
 }

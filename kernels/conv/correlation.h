@@ -4,7 +4,7 @@
 #include <array>
 #include <cstddef>
 
-#include "kernels/dims.h"
+#include "kernels/reference/conv.h"
 
 namespace tapestry::kernels {
 
@@ -49,6 +49,12 @@ struct Correlation {
   std::size_t outputs() const { return axes[0].out * axes[1].out * axes[2].out * axes[3].out; }
   std::size_t products() const { return outputs() * depth() * groups * columns; }  // multiply-adds, with those of zeros
 };
+
+// Whether the channels stay apart, each with a few outputs of its own: kernels/conv/depthwise.h. With more than four,
+// vectors over the outputs of a group serve better.
+inline bool is_depthwise(const ConvDims& d) {
+  return d.groups > 1 && d.in_channels == d.groups && d.out_channels / d.groups <= 4;
+}
 
 // The same convolution with all pixels in one row, where each is computed from itself alone.
 ConvDims flat(ConvDims);

@@ -34,8 +34,8 @@ HWY_INLINE std::size_t FindRows(const Correlation& c, const std::size_t (&at)[3]
   return count;
 }
 
-// What the line after this one reads and writes anew, beside the pixels of a tile: into L2.
-HWY_INLINE void FetchNextLine(const Correlation& c, const DepthwiseTile& t, std::size_t pixels) {
+// What the line after this one reads and writes anew, beside the pixels of a register tile: into L2.
+HWY_INLINE void FetchNextLine(const Correlation& c, const DepthwiseRegisterTile& t, std::size_t pixels) {
   const std::size_t line_x = c.axes[2].stride * c.axes[3].in * c.groups;
   const std::size_t line_y = c.axes[2].next * c.axes[3].total * c.groups;
   const float* x = t.x + (t.row_count == 0 ? 0 : t.rows[t.row_count - 1].x) + line_x;
@@ -47,7 +47,7 @@ HWY_INLINE void FetchNextLine(const Correlation& c, const DepthwiseTile& t, std:
 }
 
 // Tiles of a line for all its pieces.
-HWY_INLINE void TileLine(const DepthwiseJob& job, const DepthwiseRow* rows, std::size_t row_count, float* y) {
+HWY_INLINE void ComputeLine(const DepthwiseJob& job, const DepthwiseRow* rows, std::size_t row_count, float* y) {
   const CorrelationAxis& axis = job.c.axes[3];
   const std::size_t channels = job.c.groups, stride = axis.stride * channels, stride_y = axis.next * channels;
   for (const LinePiece* piece = job.pieces; piece != job.pieces + job.piece_count; ++piece) {
@@ -62,28 +62,28 @@ HWY_INLINE void TileLine(const DepthwiseJob& job, const DepthwiseRow* rows, std:
     for (std::size_t tile = 0; tile < tiles; ++tile) {
       const std::size_t begin = outputs * tile / tiles, end = outputs * (tile + 1) / tiles;
       const std::ptrdiff_t first = axis.position(piece->begin + begin);
-      const DepthwiseTile t{.rows = rows,
-                            .row_count = row_count,
-                            .taps = taps.size(),
-                            .tap_x = static_cast<std::ptrdiff_t>(axis.step * channels),
-                            .tap_weight = axis.weight_step * static_cast<std::ptrdiff_t>(channels),
-                            .channels = channels,
-                            .x = x + begin * stride,
-                            .weight = weight,
-                            .bias = job.bias,
-                            .y = y + (piece->begin + begin) * stride_y,
-                            .stride_x = stride,
-                            .stride_y = stride_y,
-                            .relu = job.c.relu,
-                            .begin = static_cast<std::size_t>(std::max<std::ptrdiff_t>(0, -first)),
-                            .end = static_cast<std::size_t>(static_cast<std::ptrdiff_t>(axis.in) - first)};
+      const DepthwiseRegisterTile t{.rows = rows,
+                                    .row_count = row_count,
+                                    .taps = taps.size(),
+                                    .tap_x = static_cast<std::ptrdiff_t>(axis.step * channels),
+                                    .tap_weight = axis.weight_step * static_cast<std::ptrdiff_t>(channels),
+                                    .channels = channels,
+                                    .x = x + begin * stride,
+                                    .weight = weight,
+                                    .bias = job.bias,
+                                    .y = y + (piece->begin + begin) * stride_y,
+                                    .stride_x = stride,
+                                    .stride_y = stride_y,
+                                    .relu = job.c.relu,
+                                    .begin = static_cast<std::size_t>(std::max<std::ptrdiff_t>(0, -first)),
+                                    .end = static_cast<std::size_t>(static_cast<std::ptrdiff_t>(axis.in) - first)};
       FetchNextLine(job.c, t, end - begin);
       SumTapsOf(end - begin, job.rows, t, std::make_index_sequence<kPixels>{});
     }
   }
 }
 
-TileShape DepthwiseTileOf(const DepthwiseJob& job) {
+TileShape DepthwiseTileShape(const DepthwiseJob& job) {
   return {job.rows ? "rows of channels" : "channels", kPixels, hn::Lanes(kTag)};
 }
 
@@ -119,7 +119,8 @@ HWY_INLINE void SlideLines(const DepthwiseJob& job, std::size_t lines, const Dep
   }
 }
 
-// Lines from `at` on, which have the same taps. With few registers, tiles keep more sums apart than lines that slide.
+// Lines from `at` on, which have the same taps. With few registers, register tiles keep more sums apart than lines that
+// slide.
 void DepthwiseLines(const DepthwiseJob& job, std::size_t (&at)[3], std::size_t lines, TapRange range0, TapRange range1,
                     DepthwiseRow* rows) {
   const Correlation& c = job.c;
@@ -134,7 +135,7 @@ void DepthwiseLines(const DepthwiseJob& job, std::size_t (&at)[3], std::size_t l
     return SlideLines(job, lines, rows, row_count, fetch, y());
   }
   for (const std::size_t end = at[2] + lines; at[2] < end; ++at[2])
-    TileLine(job, rows, FindRows(c, at, range0, range1, rows), y());
+    ComputeLine(job, rows, FindRows(c, at, range0, range1, rows), y());
 }
 
 }  // namespace tapestry::kernels::HWY_NAMESPACE
@@ -144,7 +145,7 @@ HWY_AFTER_NAMESPACE();
 namespace tapestry::kernels {
 
 HWY_EXPORT(DepthwiseLines);
-HWY_EXPORT(DepthwiseTileOf);
+HWY_EXPORT(DepthwiseTileShape);
 
 namespace {
 
@@ -184,7 +185,7 @@ void correlate_channels(const Device& device, const Correlation& c, const float*
                          .pieces = pieces,
                          .piece_count = find_pieces(c.axes[3], pieces),
                          .rows = in_rows(c.axes[3])};
-  if (device.meter != nullptr) device.meter->add(TAPESTRY_CALL(device.target, DepthwiseTileOf)(job), c.products());
+  if (device.meter != nullptr) device.meter->add(TAPESTRY_CALL(device.target, DepthwiseTileShape)(job), c.products());
   parallel_for(device.pool, lines, kGrain / line + 1, [&](std::size_t begin, std::size_t end) {
     const Block table = device.arena.allocate(c.axes[1].taps * c.axes[2].taps * sizeof(DepthwiseRow));
     for (std::size_t i = begin, count = 0; i < end; i += count) {

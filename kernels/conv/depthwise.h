@@ -6,12 +6,6 @@
 
 namespace tapestry::kernels {
 
-// Whether the channels stay apart, each with a few outputs of its own; with more of those, vectors over the outputs of
-// a group serve better.
-inline bool is_depthwise(const ConvDims& d) {
-  return d.groups > 1 && d.in_channels == d.groups && d.out_channels / d.groups <= 4;
-}
-
 // The same convolution with a channel of x for each output: spread_channels(x) is its x.
 inline ConvDims with_spread_channels(ConvDims d) {
   d.in_channels = d.groups = d.out_channels;
@@ -39,7 +33,7 @@ struct DepthwiseRow {
   std::size_t x, weight;
 };
 
-// Taps along the last axis for which tiles take all of a row at once.
+// Taps along the last axis for which register tiles take all of a row at once.
 constexpr std::size_t kDepthwiseRow = 3;
 
 // What all tasks share; the pieces are those of any line.
@@ -57,7 +51,8 @@ struct DepthwiseWeightsJob {
   Correlation c;  // forward
   const float *x, *dy;
 };
-// Pixels of a block, at most, and floats of dy, unless a line has more.
+// Pixels of a block, at most, and floats of dy, unless a line has more: 128 KiB, and as much of x, stay in L2 while all
+// taps run over them.
 constexpr std::size_t kDepthwiseBlock = 256, kDepthwiseFloats = 32 * 1024;
 
 // A line of y, and where the first tap of some rows of taps finds x for its first pixel; `rows` of them lie inside x.

@@ -1,4 +1,5 @@
-// Depthwise convolutions by tiles: outputs side by side, whose sums stay in registers. Included once for each target.
+// Depthwise convolutions by register tiles: outputs side by side, whose sums stay in registers. Included once for each
+// target.
 
 #if defined(TAPESTRY_KERNELS_CONV_DEPTHWISE_TILE_INL_H) == defined(HWY_TARGET_TOGGLE)
 #ifdef TAPESTRY_KERNELS_CONV_DEPTHWISE_TILE_INL_H
@@ -20,7 +21,7 @@ namespace tapestry::kernels::HWY_NAMESPACE {
 constexpr std::size_t kPixels = 8;  // outputs side by side
 
 // Outputs of neighbouring pixels, which have the same taps; they lie `stride_x` apart in x and `stride_y` in y.
-struct DepthwiseTile {
+struct DepthwiseRegisterTile {
   const DepthwiseRow* rows;
   std::size_t row_count, taps;       // taps of each row
   std::ptrdiff_t tap_x, tap_weight;  // from tap to tap
@@ -33,7 +34,7 @@ struct DepthwiseTile {
 };
 
 template <std::size_t P>
-HWY_INLINE void StoreOutputs(const DepthwiseTile& t, V (&acc)[P], std::size_t channel, auto lanes) {
+HWY_INLINE void StoreOutputs(const DepthwiseRegisterTile& t, V (&acc)[P], std::size_t channel, auto lanes) {
 #pragma GCC unroll 8
   for (std::size_t p = 0; p < P; ++p) {
     if (t.relu) acc[p] = hn::IfThenZeroElse(hn::Lt(acc[p], hn::Zero(kTag)), acc[p]);
@@ -42,7 +43,7 @@ HWY_INLINE void StoreOutputs(const DepthwiseTile& t, V (&acc)[P], std::size_t ch
 }
 
 template <std::size_t P>
-void SumTaps(const DepthwiseTile& t) {
+void SumTaps(const DepthwiseRegisterTile& t) {
   for_lanes(kTag, t.channels, [&](std::size_t channel, auto lanes) HWY_ATTR {
     const float *x = t.x + channel, *weight = t.weight + channel;
     const V bias = t.bias == nullptr ? hn::Zero(kTag) : load(kTag, t.bias + channel, lanes);
@@ -63,7 +64,7 @@ void SumTaps(const DepthwiseTile& t) {
 
 // As SumTaps, with the taps of a row at once: each input is loaded for all of them.
 template <std::size_t P>
-void SumRows(const DepthwiseTile& t) {
+void SumRows(const DepthwiseRegisterTile& t) {
   for_lanes(kTag, t.channels, [&](std::size_t channel, auto lanes) HWY_ATTR {
     const V bias = t.bias == nullptr ? hn::Zero(kTag) : load(kTag, t.bias + channel, lanes);
     V acc[P];
@@ -88,9 +89,9 @@ void SumRows(const DepthwiseTile& t) {
 }
 
 template <std::size_t... P>
-HWY_INLINE void SumTapsOf(std::size_t pixels, bool rows, const DepthwiseTile& t, std::index_sequence<P...>) {
-  static constexpr std::array<void (*)(const DepthwiseTile&), kPixels> table[2]{{SumTaps<P + 1>...},
-                                                                                {SumRows<P + 1>...}};
+HWY_INLINE void SumTapsOf(std::size_t pixels, bool rows, const DepthwiseRegisterTile& t, std::index_sequence<P...>) {
+  static constexpr std::array<void (*)(const DepthwiseRegisterTile&), kPixels> table[2]{{SumTaps<P + 1>...},
+                                                                                        {SumRows<P + 1>...}};
   table[rows][pixels - 1](t);
 }
 

@@ -12,14 +12,14 @@
 //
 #include "kernels/simd/register_tile-inl.h"
 
-// The gradient of each tap is a sum over pixels, channel by channel. A tile holds up to 3 x 3 taps of a vector of
-// channels in registers while it runs over the lines of a block; what a tap would find in the padding is left out.
+// The gradient of each tap is a sum over pixels, channel by channel. A register tile holds up to 3 x 3 taps of a vector
+// of channels in registers while it runs over the lines of a block; what a tap would find in the padding is left out.
 
 HWY_BEFORE_NAMESPACE();
 namespace tapestry::kernels::HWY_NAMESPACE {
 
 // R rows of T taps over some lines of y.
-struct DepthwiseWeightTile {
+struct DepthwiseWeightRegisterTile {
   const CorrelationAxis& axis;  // along the lines
   const DepthwiseWeightsLine* lines;
   std::size_t line_count, pixel, pixel_end;
@@ -35,7 +35,7 @@ struct DepthwiseWeightTile {
 
 // Adds the products of some pixels of a line to rows [kBegin, kEnd) of the sums.
 template <std::size_t kBegin, std::size_t kEnd, bool kInside, std::size_t R, std::size_t T, std::size_t N>
-HWY_INLINE void AddPixels(const DepthwiseWeightTile& t, const float* x, const float* dy, std::size_t pixel,
+HWY_INLINE void AddPixels(const DepthwiseWeightRegisterTile& t, const float* x, const float* dy, std::size_t pixel,
                           std::size_t end, auto lanes, V (&acc)[R][T][N]) {
   x += static_cast<std::ptrdiff_t>(pixel) * t.x_pixel;
   dy += pixel * t.channels;
@@ -65,7 +65,8 @@ HWY_INLINE void AddPixels(const DepthwiseWeightTile& t, const float* x, const fl
 }
 
 template <std::size_t kBegin, std::size_t kEnd, std::size_t R, std::size_t T, std::size_t N>
-HWY_INLINE void AddLine(const DepthwiseWeightTile& t, const float* x, const float* dy, auto lanes, V (&acc)[R][T][N]) {
+HWY_INLINE void AddLine(const DepthwiseWeightRegisterTile& t, const float* x, const float* dy, auto lanes,
+                        V (&acc)[R][T][N]) {
   AddPixels<kBegin, kEnd, false>(t, x, dy, t.pixel, t.inside, lanes, acc);
   AddPixels<kBegin, kEnd, true>(t, x, dy, t.inside, t.inside_end, lanes, acc);
   AddPixels<kBegin, kEnd, false>(t, x, dy, t.inside_end, t.pixel_end, lanes, acc);
@@ -73,7 +74,7 @@ HWY_INLINE void AddLine(const DepthwiseWeightTile& t, const float* x, const floa
 
 // N vectors from a channel on.
 template <std::size_t R, std::size_t T, std::size_t N>
-HWY_INLINE void SumLines(const DepthwiseWeightTile& t, std::size_t channel, auto lanes) {
+HWY_INLINE void SumLines(const DepthwiseWeightRegisterTile& t, std::size_t channel, auto lanes) {
   V acc[R][T][N];
 #pragma GCC unroll 3
   for (std::size_t row = 0; row < R; ++row)
@@ -108,7 +109,7 @@ HWY_INLINE void SumLines(const DepthwiseWeightTile& t, std::size_t channel, auto
 }
 
 template <std::size_t R, std::size_t T>
-void DepthwiseWeights(const DepthwiseWeightTile& t) {
+void DepthwiseWeights(const DepthwiseWeightRegisterTile& t) {
   std::size_t done = 0;
   if constexpr (kTapVectors > 1)
     for (const std::size_t step = kTapVectors * hn::Lanes(kTag); done + step <= t.channels; done += step)
@@ -117,8 +118,8 @@ void DepthwiseWeights(const DepthwiseWeightTile& t) {
             [&](std::size_t channel, auto lanes) HWY_ATTR { SumLines<R, T, 1>(t, done + channel, lanes); });
 }
 
-HWY_INLINE void DepthwiseWeightsOf(std::size_t rows, std::size_t taps, const DepthwiseWeightTile& t) {
-  static constexpr std::array<void (*)(const DepthwiseWeightTile&), 9> table{
+HWY_INLINE void DepthwiseWeightsOf(std::size_t rows, std::size_t taps, const DepthwiseWeightRegisterTile& t) {
+  static constexpr std::array<void (*)(const DepthwiseWeightRegisterTile&), 9> table{
       DepthwiseWeights<1, 1>, DepthwiseWeights<1, 2>, DepthwiseWeights<1, 3>,
       DepthwiseWeights<2, 1>, DepthwiseWeights<2, 2>, DepthwiseWeights<2, 3>,
       DepthwiseWeights<3, 1>, DepthwiseWeights<3, 2>, DepthwiseWeights<3, 3>};

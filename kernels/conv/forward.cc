@@ -42,10 +42,10 @@ void PackConvPanel(const ConvJob& job, std::size_t number, const float* weight, 
       }
 }
 
-// How tiles of at most `pixels` cover `total` lines of `length` pixels: some lines at a time, each in `pieces`; with as
-// few tiles as can be.
-struct TileCover {
-  TileCover(std::size_t total, std::size_t length, std::size_t pixels) {
+// How register tiles of at most `pixels` cover `total` lines of `length` pixels: some lines at a time, each in
+// `pieces`; with as few tiles as can be.
+struct RegisterTileCover {
+  RegisterTileCover(std::size_t total, std::size_t length, std::size_t pixels) {
     std::size_t least = static_cast<std::size_t>(-1);
     for (std::size_t i = 1; i <= std::min({kMaxLines, pixels, total}); ++i) {
       const std::size_t longest = pixels / i, cut = (length + longest - 1) / longest;
@@ -59,8 +59,8 @@ struct TileCover {
   std::size_t lines = 1, pieces = 1;
 };
 
-constexpr std::size_t kAheadFloats = 16;  // of a cache line: more than a tile reads at each step
-constexpr std::size_t kSeldom = 128;      // steps of a tile
+constexpr std::size_t kAheadFloats = 16;  // that a step fetches: a cache line, more than a register tile reads in it
+constexpr std::size_t kSeldom = 128;      // steps between two stores, beyond which the hardware foresees none
 
 // Walks over the lines of a stretch.
 struct StretchLines {
@@ -87,14 +87,14 @@ struct StretchLines {
   std::array<std::size_t, 3> index{}, size, in_strides, y_strides;
 };
 
-// All tiles of a stretch and a panel.
-void StretchTiles(const ConvJob& job, const ConvStretch& stretch, ConvTile t, const float* in, float* y) {
+// All register tiles of a stretch and a panel.
+void ComputeStretch(const ConvJob& job, const ConvStretch& stretch, ConvRegisterTile t, const float* in, float* y) {
   const std::size_t length = stretch.size[job.line_axis];
   const bool narrow = ConvPanelWidth(t.columns) == hn::Lanes(kTag);
   StretchLines lines(job, stretch);
   const std::size_t count = lines.count();
   const CorrelationAxis& row = job.c.axes[3];
-  const TileCover cover(count, length, job.rows ? MaxRowPixels(row.taps) : kRows);
+  const RegisterTileCover cover(count, length, job.rows ? MaxRowPixels(row.taps) : kRows);
   const std::size_t steps = (count + cover.lines - 1) / cover.lines;
   t.in_stride = job.c.axes[job.line_axis].stride * job.in_strides[job.line_axis];
   t.out_stride = job.y_strides[job.line_axis];
@@ -118,16 +118,16 @@ void StretchTiles(const ConvJob& job, const ConvStretch& stretch, ConvTile t, co
         const std::ptrdiff_t first = row.position(stretch.begin[3] + begin);
         t.begin = static_cast<std::size_t>(std::max<std::ptrdiff_t>(0, -first));
         t.end = static_cast<std::size_t>(static_cast<std::ptrdiff_t>(row.in) - first);
-        RowTileFor(some, end - begin, row.taps)(t);
+        RowRegisterTileFor(some, end - begin, row.taps)(t);
       } else {
         t.ahead = t.in[0] + (end - begin) * t.in_stride;
-        TileFor(some, end - begin, narrow, job.dense)(t);
+        RegisterTileFor(some, end - begin, narrow, job.dense)(t);
       }
     }
   }
 }
 
-TileShape ConvTileOf(const ConvJob& job) {
+TileShape ConvTileShape(const ConvJob& job) {
   return {job.rows ? "rows" : "runs", job.rows ? MaxRowPixels(job.c.axes[3].taps) : kRows,
           ConvPanelWidth(job.c.columns)};
 }
@@ -144,18 +144,18 @@ void ComputeBox(const ConvJob& job, std::size_t task, ConvRun* runs, float* band
   for (std::size_t panel = box.panel; panel < box.panel_end; ++panel) {
     const std::size_t group = panel / job.group_panels, column = panel % job.group_panels * job.panel_width;
     const std::size_t at = group * c.columns + column, columns = std::min(job.panel_width, c.columns - column);
-    ConvTile tile{.runs = runs,
-                  .panel = job.weights + panel * job.panel_floats(),
-                  .bias = job.bias == nullptr ? nullptr : job.bias + at,
-                  .relu = c.relu,
-                  .columns = columns,
-                  .ahead_stride = pointwise && panel == box.panel ? kAheadFloats : 0};
+    ConvRegisterTile tile{.runs = runs,
+                          .panel = job.weights + panel * job.panel_floats(),
+                          .bias = job.bias == nullptr ? nullptr : job.bias + at,
+                          .relu = c.relu,
+                          .columns = columns,
+                          .ahead_stride = pointwise && panel == box.panel ? kAheadFloats : 0};
     ConvStretch s(job, box);
     for (s.restart(1); s.next(1);)
       for (s.restart(2); s.next(2);)
         for (s.restart(3); s.next(3);) {
           tile.run_count = s.write_runs(ConvPanelWidth(columns), runs);
-          StretchTiles(job, s, tile, in + s.in_offset() + group * c.channels, job.y + s.y_offset() + at);
+          ComputeStretch(job, s, tile, in + s.in_offset() + group * c.channels, job.y + s.y_offset() + at);
         }
   }
 }
@@ -169,7 +169,7 @@ namespace tapestry::kernels {
 HWY_EXPORT(ConvPanelWidth);
 HWY_EXPORT(IsRowCorrelation);
 HWY_EXPORT(PackConvPanel);
-HWY_EXPORT(ConvTileOf);
+HWY_EXPORT(ConvTileShape);
 HWY_EXPORT(ComputeBox);
 
 namespace {
@@ -199,7 +199,7 @@ void correlate(const Device& device, const Correlation& c, const float* x, const
   job.bias = bias;
   job.y = y;
   job.meter = device.meter;
-  if (device.meter != nullptr) device.meter->add(TAPESTRY_CALL(device.target, ConvTileOf)(job), c.products());
+  if (device.meter != nullptr) device.meter->add(TAPESTRY_CALL(device.target, ConvTileShape)(job), c.products());
   run(job.tasks(), [&](std::size_t task) {
     const Block runs = device.arena.allocate(job.runs() * sizeof(ConvRun)), band = floats(job.band_floats());
     TAPESTRY_CALL(device.target, ComputeBox)(job, task, reinterpret_cast<ConvRun*>(runs.data()), data(band));

@@ -6,14 +6,14 @@ namespace tapestry::kernels {
 
 namespace {
 
-constexpr std::size_t kBandFloats = 96 * 1024;          // a band stays in L2 beside a panel of weights
-constexpr std::size_t kTasks = 16;                      // as many at least
-constexpr std::size_t kTaskProducts = 4 * 1024 * 1024;  // unless they become smaller than this
-constexpr std::size_t kShortRun = 16;                   // shorter ones do not pay for a loop of their own
-constexpr std::size_t kImages = 8;                      // that make a line
+constexpr std::size_t kBandFloats = 96 * 1024;          // of a band: 384 KiB stay in L2 beside a panel of weights
+constexpr std::size_t kTasks = 16;                      // wanted, to be shared out evenly
+constexpr std::size_t kTaskProducts = 4 * 1024 * 1024;  // for which tasks are not cut below it: 45 us at 32 a cycle
+constexpr std::size_t kShortRun = 16;                   // inputs, from which on a run pays for a loop of its own
+constexpr std::size_t kImages = 8;                      // from which on a line may run over the batch
 
-// Pixels of a tile lie along the rows, or along the longest axis where rows are too short, or along the batch where
-// rows would multiply many zeros.
+// Pixels of a register tile lie along the rows, or along the longest axis where rows have fewer than four, or along the
+// batch where more than 5 % of the products along rows would be with zeros.
 std::size_t choose_line_axis(const Correlation& c) {
   const CorrelationAxis& row = c.axes[3];
   if (c.axes[0].out >= kImages && row.pairs_inside() * 100 < row.out * row.taps * 95) return 0;

@@ -5,6 +5,7 @@
 #include <cstddef>
 
 #include "kernels/conv/correlation.h"
+#include "kernels/runtime/meter.h"
 
 namespace tapestry::kernels {
 
@@ -15,25 +16,26 @@ struct ConvRun {
   std::size_t count;
 };
 
-// How the tasks of a correlation are made, and what they share. A task computes a box of outputs, for a part of the
-// panels. Along `line_axis`, along which the pixels of a tile lie, all pixels have all taps, zeros included unless
-// tiles are rows; along the others, taps that read outside are left out.
+// How a correlation is cut into tasks, and what all of them share. A task computes a box of outputs, for a part of the
+// panels. The pixels of a register tile follow each other along `line_axis`. Along it all of them take all taps: where
+// one reads outside x, it finds a zero in a copy of x, or, with `rows`, the tile leaves it out. Along the other axes,
+// outputs that share the taps that read inside x are computed together, and nothing is multiplied with a zero.
 struct ConvJob {
   using Sizes = std::array<std::size_t, 4>;
 
   ConvJob(const Correlation&, std::size_t panel_width, bool rows);
 
   Correlation c;
-  bool rows;  // tiles take all taps of a row at once, and x as it is
+  bool rows;  // register tiles take all taps of a row of the kernel at once, and read x itself
   std::size_t line_axis;
-  bool dense;                                     // runs are of one input
+  bool dense;  // runs are too short for loops of their own, and are taken input by input
   std::size_t panel_width, group_panels, panels;  // columns of a panel; panels of a group, of all groups
   bool packed;                                    // whether the weight must be packed, or is a panel as it is
   Sizes box, boxes;                               // outputs of a box along each axis, boxes
   std::size_t parts;                              // of the panels
   bool banded;                             // tasks copy what they read: for zeros around it, or to lie better in caches
   Sizes band;                              // positions that a box reads
-  Sizes x_strides, in_strides, y_strides;  // of positions of x, of what tiles read, of outputs
+  Sizes x_strides, in_strides, y_strides;  // of positions of x, of what register tiles read, of outputs
 
   const float *x = nullptr, *weights = nullptr, *bias = nullptr;
   float* y = nullptr;
@@ -68,7 +70,7 @@ class ConvStretch {
   void restart(std::size_t axis);
   bool next(std::size_t axis);                                // moves on along an axis; false at the end of the box
   std::size_t write_runs(std::size_t width, ConvRun*) const;  // returns their number
-  std::ptrdiff_t in_offset() const;                           // from the start of what tiles read to the first input
+  std::ptrdiff_t in_offset() const;  // from the start of what register tiles read to the first input
   std::size_t y_offset() const;
 
   ConvJob::Sizes begin, size;  // outputs

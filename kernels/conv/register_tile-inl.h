@@ -20,8 +20,8 @@ namespace tapestry::kernels::HWY_NAMESPACE {
 
 constexpr std::size_t kMaxLines = 4;
 
-// A tile is a few lines of pixels that lie evenly apart, `columns` output channels each (at most NR vectors).
-struct ConvTile {
+// A register tile is a few lines of pixels that lie evenly apart, `columns` output channels each (at most NR vectors).
+struct ConvRegisterTile {
   const float* in[kMaxLines] = {};  // the first pixel of each line
   float* out[kMaxLines] = {};
   std::size_t in_stride = 0, out_stride = 0;  // from pixel to pixel
@@ -39,13 +39,13 @@ struct ConvTile {
   std::size_t tap_stride = 0, begin = 0, end = 0;
 };
 
-// The inputs that a tile reads at each step. Pixels are addressed from every fourth one: more strides than that do not
-// fit the registers, nor would a pointer to each pixel.
+// The inputs that a register tile reads at each step. Pixels are addressed from every fourth one: more strides than
+// that do not fit the registers, nor would a pointer to each pixel.
 template <std::size_t LINES, std::size_t LENGTH>
-struct PixelsOfTile {
+struct PixelsOfRegisterTile {
   static constexpr std::size_t kPart = 4, kParts = (LENGTH + kPart - 1) / kPart;
 
-  HWY_INLINE explicit PixelsOfTile(const ConvTile& t) : stride(t.in_stride) {
+  HWY_INLINE explicit PixelsOfRegisterTile(const ConvRegisterTile& t) : stride(t.in_stride) {
 #pragma GCC unroll 4
     for (std::size_t i = 0; i < LINES; ++i)
 #pragma GCC unroll 4
@@ -65,7 +65,7 @@ struct PixelsOfTile {
   std::size_t stride;
 };
 
-// Calls body(sum, line, pixel, vector) for all sums of a tile.
+// Calls body(sum, line, pixel, vector) for all sums of a register tile.
 template <std::size_t LINES, std::size_t LENGTH, std::size_t NR, class Body>
 HWY_INLINE void ForAll(V (&sums)[LINES][LENGTH][NR], const Body& body) {
 #pragma GCC unroll 4
@@ -78,7 +78,7 @@ HWY_INLINE void ForAll(V (&sums)[LINES][LENGTH][NR], const Body& body) {
 
 // Sums start from the bias.
 template <std::size_t LINES, std::size_t LENGTH, std::size_t NR>
-HWY_INLINE void StartTile(const ConvTile& t, V (&acc)[LINES][LENGTH][NR]) {
+HWY_INLINE void StartSums(const ConvRegisterTile& t, V (&acc)[LINES][LENGTH][NR]) {
   const std::size_t lanes = hn::Lanes(kTag);
 #pragma GCC unroll 2
   for (std::size_t n = 0; n < NR; ++n) {
@@ -91,7 +91,7 @@ HWY_INLINE void StartTile(const ConvTile& t, V (&acc)[LINES][LENGTH][NR]) {
 }
 
 template <std::size_t LINES, std::size_t LENGTH, std::size_t NR>
-HWY_INLINE void FinishTile(const ConvTile& t, V (&acc)[LINES][LENGTH][NR]) {
+HWY_INLINE void StoreSums(const ConvRegisterTile& t, V (&acc)[LINES][LENGTH][NR]) {
   if (t.relu)
     ForAll(acc, [](V& sum, std::size_t, std::size_t, std::size_t)
                     HWY_ATTR { sum = hn::IfThenZeroElse(hn::Lt(sum, hn::Zero(kTag)), sum); });
@@ -108,12 +108,12 @@ HWY_INLINE void FinishTile(const ConvTile& t, V (&acc)[LINES][LENGTH][NR]) {
                     HWY_ATTR { StoreSome(sum, out[i] + m * stride + n * lanes, columns - n * lanes); });
 }
 
-// Fetches the outputs of a tile one pixel after the other, while it sums.
+// Fetches the outputs of a register tile one pixel after the other, while it sums.
 template <std::size_t LINES, std::size_t LENGTH, std::size_t NR>
 class OutputsAhead {
  public:
-  HWY_INLINE explicit OutputsAhead(const ConvTile& t) : left_(t.pause) {}
-  HWY_INLINE void step(const ConvTile& t) {
+  HWY_INLINE explicit OutputsAhead(const ConvRegisterTile& t) : left_(t.pause) {}
+  HWY_INLINE void step(const ConvRegisterTile& t) {
     if (--left_ != 0 || pixel_ == LINES * LENGTH) return;
     const float* to = t.out[pixel_ / LENGTH] + pixel_ % LENGTH * t.out_stride;
     for (std::size_t i = 0; i < NR * hn::Lanes(kTag); i += 16) __builtin_prefetch(to + i, 1, 3);
@@ -126,14 +126,14 @@ class OutputsAhead {
 };
 
 template <std::size_t LINES, std::size_t LENGTH, std::size_t NR, bool kDense>
-void SumTile(const ConvTile& t) {
+void SumRegisterTile(const ConvRegisterTile& t) {
   const std::size_t lanes = hn::Lanes(kTag);
   V acc[LINES][LENGTH][NR];
-  StartTile(t, acc);
+  StartSums(t, acc);
   OutputsAhead<LINES, LENGTH, NR> outputs(t);
   const float *panel = t.panel, *ahead = t.ahead;
   const std::size_t ahead_stride = t.ahead_stride;
-  PixelsOfTile<LINES, LENGTH> pixels(t);
+  PixelsOfRegisterTile<LINES, LENGTH> pixels(t);
   for (const ConvRun *run = t.runs, *end = run + t.run_count; run != end; ++run) {
     pixels.move(run->jump);
     panel += run->panel_jump;
@@ -156,32 +156,34 @@ void SumTile(const ConvTile& t) {
         }
     }
   }
-  FinishTile(t, acc);
+  StoreSums(t, acc);
 }
 
-using TileFunction = void (*)(const ConvTile&);
+using RegisterTileFunction = void (*)(const ConvRegisterTile&);
 
 template <std::size_t LINES, std::size_t LENGTH, std::size_t NR, bool kDense>
-constexpr TileFunction TileOrNone() {
+constexpr RegisterTileFunction RegisterTileOrNone() {
   if constexpr (LINES * LENGTH <= kRows)
-    return SumTile<LINES, LENGTH, NR, kDense>;
+    return SumRegisterTile<LINES, LENGTH, NR, kDense>;
   else
     return nullptr;
 }
 
 template <std::size_t LINES, std::size_t NR, bool kDense, std::size_t... R>
-constexpr std::array<TileFunction, kRows> Tiles(std::index_sequence<R...>) {
-  return {TileOrNone<LINES, R + 1, NR, kDense>()...};
+constexpr std::array<RegisterTileFunction, kRows> RegisterTiles(std::index_sequence<R...>) {
+  return {RegisterTileOrNone<LINES, R + 1, NR, kDense>()...};
 }
 
 template <std::size_t NR, bool kDense>
-constexpr std::array<std::array<TileFunction, kRows>, kMaxLines> kTiles{
-    Tiles<1, NR, kDense>(std::make_index_sequence<kRows>{}), Tiles<2, NR, kDense>(std::make_index_sequence<kRows>{}),
-    Tiles<3, NR, kDense>(std::make_index_sequence<kRows>{}), Tiles<4, NR, kDense>(std::make_index_sequence<kRows>{})};
+constexpr std::array<std::array<RegisterTileFunction, kRows>, kMaxLines> kRegisterTiles{
+    RegisterTiles<1, NR, kDense>(std::make_index_sequence<kRows>{}),
+    RegisterTiles<2, NR, kDense>(std::make_index_sequence<kRows>{}),
+    RegisterTiles<3, NR, kDense>(std::make_index_sequence<kRows>{}),
+    RegisterTiles<4, NR, kDense>(std::make_index_sequence<kRows>{})};
 
-HWY_INLINE TileFunction TileFor(std::size_t lines, std::size_t length, bool narrow, bool dense) {
-  static constexpr std::array<std::array<TileFunction, kRows>, kMaxLines> tables[2][2] = {
-      {kTiles<2, false>, kTiles<2, true>}, {kTiles<1, false>, kTiles<1, true>}};
+HWY_INLINE RegisterTileFunction RegisterTileFor(std::size_t lines, std::size_t length, bool narrow, bool dense) {
+  static constexpr std::array<std::array<RegisterTileFunction, kRows>, kMaxLines> tables[2][2] = {
+      {kRegisterTiles<2, false>, kRegisterTiles<2, true>}, {kRegisterTiles<1, false>, kRegisterTiles<1, true>}};
   return tables[narrow][dense][lines - 1][length - 1];
 }
 

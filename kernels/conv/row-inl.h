@@ -1,5 +1,5 @@
-// The innermost part of convolutions with few output channels: a tile one vector wide whose lines lie along the rows,
-// where each input serves all taps of a row that meet it. Included once for each target.
+// The innermost part of convolutions with few output channels: a register tile one vector wide whose lines lie along
+// the rows, where each input serves all taps of a row that meet it. Included once for each target.
 
 #if defined(TAPESTRY_KERNELS_CONV_ROW_INL_H) == defined(HWY_TARGET_TOGGLE)
 #ifdef TAPESTRY_KERNELS_CONV_ROW_INL_H
@@ -17,12 +17,12 @@
 HWY_BEFORE_NAMESPACE();
 namespace tapestry::kernels::HWY_NAMESPACE {
 
-// Accumulators of a tile, as many as the registers hold beside the weights of the taps and an input or two.
+// Accumulators of a register tile, as many as the registers hold beside the weights of the taps and an input or two.
 template <std::size_t TAPS>
 constexpr std::size_t kRowPixels = (HWY_TARGET == HWY_AVX3 ? 32 : 16) - 3 - TAPS;
 
-// Whether RowTile computes the correlation: neighbours share inputs, and each of them reads at least one inside x, so
-// that only the first and the last inputs of a tile may lie outside.
+// Whether RowRegisterTile computes the correlation: neighbours share inputs, and each of them reads at least one inside
+// x, so that only the first and the last inputs of a tile may lie outside.
 inline bool IsRowCorrelation(const Correlation& c) {
   const CorrelationAxis& row = c.axes[3];
   return c.columns <= hn::Lanes(kTag) && (row.taps == 3 || row.taps == 5) && row.stride == 1 && row.step == 1 &&
@@ -33,11 +33,11 @@ inline bool IsRowCorrelation(const Correlation& c) {
 // Each output sums channel by channel, the taps of a row one after the other; inputs outside [t.begin, t.end) are left
 // out.
 template <std::size_t LINES, std::size_t LENGTH, std::size_t TAPS>
-void RowTile(const ConvTile& t) {
+void RowRegisterTile(const ConvRegisterTile& t) {
   const std::size_t lanes = hn::Lanes(kTag), stride = t.in_stride, tap_stride = t.tap_stride;
   const std::size_t begin = t.begin, end = t.end;
   V acc[LINES][LENGTH][1];
-  StartTile(t, acc);
+  StartSums(t, acc);
   const float* panel = t.panel;
   const float* in[LINES];
 #pragma GCC unroll 4
@@ -64,31 +64,31 @@ void RowTile(const ConvTile& t) {
       }
     }
   }
-  FinishTile(t, acc);
+  StoreSums(t, acc);
 }
 
 template <std::size_t LINES, std::size_t LENGTH, std::size_t TAPS>
-constexpr TileFunction RowTileOrNone() {
+constexpr RegisterTileFunction RowRegisterTileOrNone() {
   if constexpr (LINES * LENGTH <= kRowPixels<TAPS>)
-    return RowTile<LINES, LENGTH, TAPS>;
+    return RowRegisterTile<LINES, LENGTH, TAPS>;
   else
     return nullptr;
 }
 
 template <std::size_t LINES, std::size_t TAPS, std::size_t... R>
-constexpr std::array<TileFunction, sizeof...(R)> RowTiles(std::index_sequence<R...>) {
-  return {RowTileOrNone<LINES, R + 1, TAPS>()...};
+constexpr std::array<RegisterTileFunction, sizeof...(R)> RowRegisterTiles(std::index_sequence<R...>) {
+  return {RowRegisterTileOrNone<LINES, R + 1, TAPS>()...};
 }
 
 template <std::size_t TAPS, class Lengths = std::make_index_sequence<kRowPixels<TAPS>>>
-constexpr std::array<std::array<TileFunction, kRowPixels<TAPS>>, kMaxLines> kRowTiles{
-    RowTiles<1, TAPS>(Lengths{}), RowTiles<2, TAPS>(Lengths{}), RowTiles<3, TAPS>(Lengths{}),
-    RowTiles<4, TAPS>(Lengths{})};
+constexpr std::array<std::array<RegisterTileFunction, kRowPixels<TAPS>>, kMaxLines> kRowRegisterTiles{
+    RowRegisterTiles<1, TAPS>(Lengths{}), RowRegisterTiles<2, TAPS>(Lengths{}), RowRegisterTiles<3, TAPS>(Lengths{}),
+    RowRegisterTiles<4, TAPS>(Lengths{})};
 
 inline std::size_t MaxRowPixels(std::size_t taps) { return taps == 3 ? kRowPixels<3> : kRowPixels<5>; }
 
-HWY_INLINE TileFunction RowTileFor(std::size_t lines, std::size_t length, std::size_t taps) {
-  return taps == 3 ? kRowTiles<3>[lines - 1][length - 1] : kRowTiles<5>[lines - 1][length - 1];
+HWY_INLINE RegisterTileFunction RowRegisterTileFor(std::size_t lines, std::size_t length, std::size_t taps) {
+  return taps == 3 ? kRowRegisterTiles<3>[lines - 1][length - 1] : kRowRegisterTiles<5>[lines - 1][length - 1];
 }
 
 }  // namespace tapestry::kernels::HWY_NAMESPACE

@@ -14,11 +14,11 @@
 #include "kernels/conv/weights_register_tile-inl.h"
 #include "kernels/conv/weights_row-inl.h"
 
-// The gradient is a product x^T dy for each tap, whose tiles read both matrices where they are. What a tap would find
-// in the padding is left out of its runs of pixels; with few channels, where a tile spans taps, x is copied with its
-// padding first; with few outputs, a tile spans the taps of a row of the kernel. Sums are made of those over blocks of
-// pixels (256 at most), and these of chunks that are merged in order, so that the error of a long sum stays near that
-// of a short one.
+// The gradient is a product x^T dy for each tap, whose register tiles read both matrices where they are. What a tap
+// would find in the padding is left out of its runs of pixels; with few channels, where a tile spans taps, x is copied
+// with its padding first; with few outputs, a tile spans the taps of a row of the kernel. Sums are made of those over
+// blocks of pixels (256 at most), and these of chunks that are merged in order, so that the error of a long sum stays
+// near that of a short one.
 
 HWY_BEFORE_NAMESPACE();
 namespace tapestry::kernels::HWY_NAMESPACE {
@@ -27,20 +27,20 @@ WeightsPlan PlanWeights(const ConvDims& d) {
   return WeightsPlan(d, hn::Lanes(kTag), kVectors * hn::Lanes(kTag), kRowTaps);
 }
 
-TileShape WeightsTile(const ConvDims& d, const WeightsPlan& plan) {
+TileShape WeightsTileShape(const ConvDims& d, const WeightsPlan& plan) {
   const std::size_t lanes = hn::Lanes(kTag);
   if (plan.by_rows) return {"rows of weights", d.kernel[2] * MostChannels(d.kernel[2]), lanes};
   const bool narrow = plan.outputs <= lanes;
   return {"weights", MaxWeightRows(narrow), narrow ? lanes : kVectors * lanes};
 }
 
-HWY_INLINE std::size_t WeightTileCount(std::size_t rows, bool narrow) {
+HWY_INLINE std::size_t WeightRegisterTileCount(std::size_t rows, bool narrow) {
   const std::size_t most = MaxWeightRows(narrow);
   return (rows + most - 1) / most;
 }
 
 // From now on dy is what was packed.
-HWY_INLINE void ReadPacked(WeightTileArgs& t) {
+HWY_INLINE void ReadPacked(WeightRegisterTileArgs& t) {
   t.dy = t.packed;
   t.stride_dy = (t.columns <= hn::Lanes(kTag) ? 1 : kVectors) * hn::Lanes(kTag);
   t.packed = nullptr;
@@ -52,9 +52,10 @@ HWY_INLINE bool JoinAll(const PixelRun* runs, std::size_t count, std::size_t pix
   return pixels == 0;
 }
 
-// All tiles of one tap (of all taps, where the plan gathers) and one panel, over the pixels of one block.
-HWY_INLINE void WeightTilesOf(std::size_t rows, bool narrow, WeightRows kind, WeightTileArgs t, FetchAhead& ahead) {
-  const std::size_t tiles = WeightTileCount(rows, narrow);
+// All register tiles of one tap (of all taps, where the plan gathers) and one panel, over the pixels of one block.
+HWY_INLINE void ComputeTap(std::size_t rows, bool narrow, WeightRows kind, WeightRegisterTileArgs t,
+                           FetchAhead& ahead) {
+  const std::size_t tiles = WeightRegisterTileCount(rows, narrow);
   float* dweight = t.dweight;
   const std::ptrdiff_t* offsets = t.offsets;
   for (std::size_t tile = 0; tile < tiles; ++tile) {
@@ -65,7 +66,7 @@ HWY_INLINE void WeightTilesOf(std::size_t rows, bool narrow, WeightRows kind, We
     else
       t.first_row = begin;
     t.ahead = ahead.next();
-    WeightTileFor(end - begin, narrow, kind)(t);
+    WeightRegisterTileFor(end - begin, narrow, kind)(t);
     if (t.packed != nullptr) ReadPacked(t);
   }
 }
@@ -75,7 +76,7 @@ void WeightsOfTask(const WeightsInputs& in, const WeightsTask& task, bool add, f
   const std::size_t lanes = hn::Lanes(kTag), inputs = d.in_channels / d.groups, outputs = in.plan.outputs;
   const std::size_t rows = in.offsets == nullptr ? inputs : in.plan.rows;
   const std::size_t visits =
-      (task.panel_end - task.panel) * (task.tap_end - task.tap) * WeightTileCount(rows, outputs <= lanes);
+      (task.panel_end - task.panel) * (task.tap_end - task.tap) * WeightRegisterTileCount(rows, outputs <= lanes);
   const WeightRows kind = in.plan.gather ? WeightRows::offsets : WeightRows::neighbours;
   // The tap in the middle comes first: where it joins all pixels, its first tile packs dy in passing.
   const std::size_t first = task.tap <= d.taps() / 2 ? d.taps() / 2 - task.tap : 0;
@@ -89,19 +90,19 @@ void WeightsOfTask(const WeightsInputs& in, const WeightsTask& task, bool add, f
       const std::size_t column = group * outputs + in_group, columns = std::min(in.plan.width, outputs - in_group);
       const bool narrow = columns <= lanes;
       const std::size_t width = narrow ? lanes : kVectors * lanes;
-      WeightTileArgs t{.runs = runs,
-                       .run_count = 0,
-                       .first_row = 0,
-                       .offsets = in.offsets,
-                       .stride_x = d.stride[2] * d.in_channels,
-                       .dy = in.dy + begin * d.out_channels + column,
-                       .stride_dy = d.out_channels,
-                       .packed = nullptr,
-                       .add = add || begin != task.pixel,
-                       .dweight = dweight + column,
-                       .stride_out = d.out_channels,
-                       .columns = columns,
-                       .ahead = {}};
+      WeightRegisterTileArgs t{.runs = runs,
+                               .run_count = 0,
+                               .first_row = 0,
+                               .offsets = in.offsets,
+                               .stride_x = d.stride[2] * d.in_channels,
+                               .dy = in.dy + begin * d.out_channels + column,
+                               .stride_dy = d.out_channels,
+                               .packed = nullptr,
+                               .add = add || begin != task.pixel,
+                               .dweight = dweight + column,
+                               .stride_out = d.out_channels,
+                               .columns = columns,
+                               .ahead = {}};
       if (task.dbias != nullptr) AddPixels(t.dy, d.out_channels, end - begin, columns, task.dbias + column);
       if (columns != width || (d.out_channels != width && in.plan.rows > 5 * MaxWeightRows(narrow))) t.packed = packed;
       const float* x = in.x + group * inputs;
@@ -115,7 +116,7 @@ void WeightsOfTask(const WeightsInputs& in, const WeightsTask& task, bool add, f
           PackB(t.dy, d.out_channels, false, end - begin, columns, width, packed);
           ReadPacked(t);
         }
-        WeightTilesOf(rows, narrow, kind, t, ahead);
+        ComputeTap(rows, narrow, kind, t, ahead);
         if (t.packed != nullptr) ReadPacked(t);
       }
     }
@@ -140,7 +141,7 @@ namespace tapestry::kernels {
 
 HWY_EXPORT(PadRows);
 HWY_EXPORT(PlanWeights);
-HWY_EXPORT(WeightsTile);
+HWY_EXPORT(WeightsTileShape);
 HWY_EXPORT(WeightsOfTask);
 HWY_EXPORT(RowWeightsOfTask);
 HWY_EXPORT(MergeChunks);
@@ -233,7 +234,7 @@ void add_gradients(const Device& device, const ConvDims& d, const float* x, cons
                    float* dbias) {
   const WeightsPlan plan = TAPESTRY_CALL(device.target, PlanWeights)(d);
   if (device.meter != nullptr)
-    device.meter->add(TAPESTRY_CALL(device.target, WeightsTile)(d, plan), plan.pixels * d.weight_size());
+    device.meter->add(TAPESTRY_CALL(device.target, WeightsTileShape)(d, plan), plan.pixels * d.weight_size());
   if (!plan.gather) return run_tasks(device, {d, plan, x, dy, nullptr, device.meter}, dweight, dbias);
   const ConvDims padded = without_padding(d);
   const Block table = device.arena.allocate(plan.rows * sizeof(std::ptrdiff_t));

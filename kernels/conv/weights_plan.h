@@ -5,7 +5,8 @@
 #include <algorithm>
 #include <cstddef>
 
-#include "kernels/dims.h"
+#include "kernels/reference/conv.h"
+#include "kernels/runtime/meter.h"
 
 namespace tapestry::kernels {
 
@@ -16,18 +17,18 @@ struct PixelRun {
 };
 
 // The gradient is a matrix of taps x channels by outputs. A task owns some of its panels of columns for some taps and a
-// chunk of the pixels, which it takes block by block: the rows of dy of a block and a panel stay in L1 while all tiles
-// run over them.
+// chunk of the pixels, which it takes block by block: the rows of dy of a block and a panel stay in L1 while all
+// register tiles run over them.
 struct WeightsPlan {
-  static constexpr std::size_t kBlock = 256;         // pixels, at most
+  static constexpr std::size_t kBlock = 256;         // pixels, at most: dy of a panel of 32 columns has 32 KiB
   static constexpr std::size_t kRun = 32;            // pixels, at most; fetches come between runs
-  static constexpr std::size_t kSlice = 128 * 1024;  // elements of the gradient that a task visits for each block
-  static constexpr std::size_t kTasks = 16;          // wanted
-  static constexpr std::size_t kChunk = 2048;        // pixels of a chunk, at least
+  static constexpr std::size_t kSlice = 128 * 1024;  // of the gradient, which a task visits for each block: half a MiB
+  static constexpr std::size_t kTasks = 16;          // wanted, to be shared out evenly
+  static constexpr std::size_t kChunk = 2048;        // pixels of a chunk, at least: each has sums to be merged
   static constexpr std::size_t kShortChunk = 1024;   // the same where tasks would share out taps else
-  static constexpr std::size_t kGatherBelow = 8;     // channels of a group
+  static constexpr std::size_t kGatherBelow = 8;     // channels of a group: too few rows for a register tile
 
-  // A tile spans up to row_taps taps.
+  // A register tile spans up to row_taps taps.
   WeightsPlan(const ConvDims& d, std::size_t lanes, std::size_t panel_width, std::size_t row_taps)
       : gather(d.in_channels / d.groups < kGatherBelow),
         groups(d.groups),
@@ -57,10 +58,10 @@ struct WeightsPlan {
   }
   std::size_t tasks() const { return tap_parts * panel_parts * chunks; }
 
-  bool gather;  // few channels: the rows of a tile run over taps and channels, through a table of offsets
+  bool gather;  // few channels: the rows of a register tile run over taps and channels, through a table of offsets
   std::size_t groups, outputs, width;  // outputs of a group, columns of a panel
   std::size_t rows, pixels, panels_of_group, panels;
-  bool by_rows;       // narrow panels: tiles span the taps of a row of the kernel
+  bool by_rows;       // narrow panels: register tiles span the taps of a row of the kernel
   std::size_t taps;   // or rows of them, or all at once: what tasks share out
   std::size_t block;  // pixels, of whole lines where they are not longer
   std::size_t panels_of_task, taps_of_task, tap_parts, panel_parts, chunks;

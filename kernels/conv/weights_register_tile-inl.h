@@ -23,7 +23,7 @@ namespace tapestry::kernels::HWY_NAMESPACE {
 
 constexpr std::size_t kLine = 16;  // floats of a cache line
 
-// What the next block will read, of dy and of x; each tile fetches a share of it into L2 while it computes.
+// What the next block will read, of dy and of x; each register tile fetches a share of it into L2 while it computes.
 struct FetchAhead {
   struct Range {
     std::size_t lines_of_run(std::size_t runs) const {
@@ -56,7 +56,8 @@ HWY_INLINE FetchAhead FetchAfter(const WeightsInputs& in, const WeightsTask& tas
           .share = (next - end) * (x + y) / visits + kLine};
 }
 
-// sums[column] += the sum over the pixels of dy[pixel, column]. Called where tiles read dy next, so that it is in L1.
+// sums[column] += the sum over the pixels of dy[pixel, column]. Called where register tiles read dy next, so that it is
+// in L1.
 HWY_INLINE void AddPixels(const float* dy, std::size_t stride, std::size_t pixels, std::size_t columns, double* sums) {
   HWY_ALIGN float run[HWY_MAX_BYTES / sizeof(float)];
   for_lanes(kTag, columns, [&](std::size_t column, auto lanes) HWY_ATTR {
@@ -73,11 +74,11 @@ HWY_INLINE void AddPixels(const float* dy, std::size_t stride, std::size_t pixel
   });
 }
 
-// Where the rows of a tile find x beside a pixel: one after the other, or at offsets.
+// Where the rows of a register tile find x beside a pixel: one after the other, or at offsets.
 enum class WeightRows { neighbours, offsets };
 
 // dweight[row m, columns] (+)= the sum over the pixels of all runs of x[pixel, row m] dy[pixel, columns].
-struct WeightTileArgs {
+struct WeightRegisterTileArgs {
   const PixelRun* runs;
   std::size_t run_count, first_row;  // of neighbours
   const std::ptrdiff_t* offsets;     // of the rows from a pixel of x; nullptr: rows are neighbours
@@ -93,7 +94,7 @@ struct WeightTileArgs {
 
 // MR rows by NR vectors. The sums of a block start from zero, so that long sums are made of short ones.
 template <std::size_t MR, std::size_t NR, WeightRows kKind>
-void WeightTile(const WeightTileArgs& t) {
+void WeightRegisterTile(const WeightRegisterTileArgs& t) {
   const std::size_t lanes = hn::Lanes(kTag);
   V acc[MR][NR];
 #pragma GCC unroll 32
@@ -139,23 +140,23 @@ void WeightTile(const WeightTileArgs& t) {
     }
 }
 
-using WeightTileFunction = void (*)(const WeightTileArgs&);
+using WeightRegisterTileFunction = void (*)(const WeightRegisterTileArgs&);
 
 template <std::size_t NR, WeightRows kKind, std::size_t... R>
-constexpr std::array<WeightTileFunction, sizeof...(R)> WeightTiles(std::index_sequence<R...>) {
-  return {WeightTile<R + 1, NR, kKind>...};
+constexpr std::array<WeightRegisterTileFunction, sizeof...(R)> WeightRegisterTiles(std::index_sequence<R...>) {
+  return {WeightRegisterTile<R + 1, NR, kKind>...};
 }
 
-// The most rows of a tile that is one or two vectors wide.
+// The most rows of a register tile that is one or two vectors wide.
 HWY_INLINE std::size_t MaxWeightRows(bool narrow) { return narrow ? 2 * kRows : kRows; }
 
-inline WeightTileFunction WeightTileFor(std::size_t rows, bool narrow, WeightRows kind) {
+inline WeightRegisterTileFunction WeightRegisterTileFor(std::size_t rows, bool narrow, WeightRows kind) {
   using Wide = std::make_index_sequence<kRows>;
   using Narrow = std::make_index_sequence<2 * kRows>;
-  static constexpr std::array wide{WeightTiles<2, WeightRows::neighbours>(Wide{}),
-                                   WeightTiles<2, WeightRows::offsets>(Wide{})};
-  static constexpr std::array single{WeightTiles<1, WeightRows::neighbours>(Narrow{}),
-                                     WeightTiles<1, WeightRows::offsets>(Narrow{})};
+  static constexpr std::array wide{WeightRegisterTiles<2, WeightRows::neighbours>(Wide{}),
+                                   WeightRegisterTiles<2, WeightRows::offsets>(Wide{})};
+  static constexpr std::array single{WeightRegisterTiles<1, WeightRows::neighbours>(Narrow{}),
+                                     WeightRegisterTiles<1, WeightRows::offsets>(Narrow{})};
   const auto which = static_cast<std::size_t>(kind);
   return narrow ? single[which][rows - 1] : wide[which][rows - 1];
 }

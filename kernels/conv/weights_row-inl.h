@@ -1,6 +1,6 @@
 // The gradient of a convolution's weight where a panel of outputs is one vector wide and the taps of a row of the
-// kernel find neighbouring pixels: a tile holds all of them, so that each number of x it loads serves every tap.
-// Included once for each target.
+// kernel find neighbouring pixels: a register tile holds all of them, so that each number of x it loads serves every
+// tap. Included once for each target.
 
 #if defined(TAPESTRY_KERNELS_CONV_WEIGHTS_ROW_INL_H) == defined(HWY_TARGET_TOGGLE)
 #ifdef TAPESTRY_KERNELS_CONV_WEIGHTS_ROW_INL_H
@@ -30,7 +30,7 @@ struct RowRun {
 
 // dweight[tap, channel, columns] (+)= the sum over the pixels of all runs of x[pixel + tap, channel] dy[pixel,
 // columns].
-struct WeightRowTileArgs {
+struct WeightRowRegisterTileArgs {
   const RowRun* runs;
   std::size_t run_count, first_channel;
   std::size_t stride_x;  // from pixel to pixel
@@ -44,7 +44,7 @@ struct WeightRowTileArgs {
 
 // Inside a run all taps share the x of a position; near its ends, where some of them leave the run, each reads its own.
 template <std::size_t kTaps, std::size_t kChannels>
-void WeightRowTile(const WeightRowTileArgs& t) {
+void WeightRowRegisterTile(const WeightRowRegisterTileArgs& t) {
   V acc[kChannels][kTaps];
 #pragma GCC unroll 16
   for (std::size_t c = 0; c < kChannels; ++c)
@@ -89,22 +89,23 @@ void WeightRowTile(const WeightRowTileArgs& t) {
     }
 }
 
-// The most channels of a tile: its sums lie in registers beside a vector of dy for each tap and one of x.
+// The most channels of a register tile: its sums lie in registers beside a vector of dy for each tap and one of x.
 constexpr std::size_t MostChannels(std::size_t taps) { return ((HWY_TARGET == HWY_AVX3 ? 32 : 16) - taps - 1) / taps; }
 
 // The most taps of a row; with 16 registers, 5 would leave room for too few channels.
 constexpr std::size_t kRowTaps = HWY_TARGET == HWY_AVX3 ? 5 : 3;
 
-using WeightRowTileFunction = void (*)(const WeightRowTileArgs&);
+using WeightRowRegisterTileFunction = void (*)(const WeightRowRegisterTileArgs&);
 
 template <std::size_t kTaps, std::size_t... C>
-constexpr std::array<WeightRowTileFunction, sizeof...(C)> WeightRowTiles(std::index_sequence<C...>) {
-  return {WeightRowTile<kTaps, C + 1>...};
+constexpr std::array<WeightRowRegisterTileFunction, sizeof...(C)> WeightRowRegisterTiles(std::index_sequence<C...>) {
+  return {WeightRowRegisterTile<kTaps, C + 1>...};
 }
 
-inline WeightRowTileFunction WeightRowTileFor(std::size_t taps, std::size_t channels) {
-  static constexpr std::array of3 = WeightRowTiles<3>(std::make_index_sequence<MostChannels(3)>{});
-  static constexpr std::array most = WeightRowTiles<kRowTaps>(std::make_index_sequence<MostChannels(kRowTaps)>{});
+inline WeightRowRegisterTileFunction WeightRowRegisterTileFor(std::size_t taps, std::size_t channels) {
+  static constexpr std::array of3 = WeightRowRegisterTiles<3>(std::make_index_sequence<MostChannels(3)>{});
+  static constexpr std::array most =
+      WeightRowRegisterTiles<kRowTaps>(std::make_index_sequence<MostChannels(kRowTaps)>{});
   return taps == 3 ? of3[channels - 1] : most[channels - 1];
 }
 
@@ -130,18 +131,18 @@ void RowWeightsOfTask(const WeightsInputs& in, const WeightsTask& task, bool add
     const std::size_t end = std::min(begin + in.plan.block, task.pixel_end);
     FetchAhead ahead = FetchAfter(in, task, end, visits);
     for (std::size_t group = task.panel; group < task.panel_end; ++group) {
-      WeightRowTileArgs t{.runs = runs,
-                          .run_count = 0,
-                          .first_channel = 0,
-                          .stride_x = d.in_channels,
-                          .dy = in.dy + begin * d.out_channels + group * columns,
-                          .stride_dy = d.out_channels,
-                          .add = add || begin != task.pixel,
-                          .dweight = nullptr,
-                          .stride_tap = inputs * d.out_channels,
-                          .stride_channel = d.out_channels,
-                          .columns = columns,
-                          .ahead = {}};
+      WeightRowRegisterTileArgs t{.runs = runs,
+                                  .run_count = 0,
+                                  .first_channel = 0,
+                                  .stride_x = d.in_channels,
+                                  .dy = in.dy + begin * d.out_channels + group * columns,
+                                  .stride_dy = d.out_channels,
+                                  .add = add || begin != task.pixel,
+                                  .dweight = nullptr,
+                                  .stride_tap = inputs * d.out_channels,
+                                  .stride_channel = d.out_channels,
+                                  .columns = columns,
+                                  .ahead = {}};
       if (task.dbias != nullptr) AddPixels(t.dy, d.out_channels, end - begin, columns, task.dbias + group * columns);
       if (columns != lanes) {
         PackB(t.dy, d.out_channels, false, end - begin, columns, lanes, packed);
@@ -156,7 +157,7 @@ void RowWeightsOfTask(const WeightsInputs& in, const WeightsTask& task, bool add
           t.first_channel = channel;
           t.dweight = dweight + (row * d.kernel[2] * inputs + channel) * d.out_channels + group * columns;
           t.ahead = ahead.next();
-          WeightRowTileFor(d.kernel[2], channels)(t);
+          WeightRowRegisterTileFor(d.kernel[2], channels)(t);
         }
       }
     }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "kernels/matmul/plan.h"
 #include "kernels/matrix_unit.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -15,11 +16,11 @@
 HWY_BEFORE_NAMESPACE();
 namespace tapestry::kernels::HWY_NAMESPACE {
 
-constexpr std::size_t kDepth = 512;     // k at a time: a panel of B stays close, and C is visited seldom
-constexpr std::size_t kRowBlock = 224;  // rows for which one task packs a panel
-constexpr std::size_t kDotBlock = 4 * kDotRows;
-constexpr std::size_t kDotLeast = 16;    // vectors of k from which dot products pay
-constexpr std::size_t kShortDepth = 64;  // k up to which several panels are packed at once
+constexpr std::size_t kDepth = 512;              // k at a time: a panel of B stays close, and C is visited seldom
+constexpr std::size_t kRowBlock = 224;           // rows for which one task packs a panel: 16 register tiles of 14
+constexpr std::size_t kDotBlock = 4 * kDotRows;  // rows of a task of dot products
+constexpr std::size_t kDotLeast = 16;            // vectors of k from which dot products pay
+constexpr std::size_t kShortDepth = 64;          // k up to which several panels are packed at once
 
 // The part of B that is packed after the depth that starts at `from`: below it, or in the panel to the right. That
 // panel is one piece where B is transposed; each depth fetches its share.
@@ -36,7 +37,7 @@ void Panel(const MatmulDims& dims, const MatmulPanel& p, const float* a, const f
   const std::size_t lanes = hn::Lanes(kTag);
   const bool narrow = p.columns <= lanes;
   const std::size_t width = narrow ? lanes : kVectors * lanes, rows = p.row_end - p.row;
-  const bool passing = !dims.transpose_b && p.columns == width;  // the first tile packs B in passing
+  const bool passing = !dims.transpose_b && p.columns == width;  // the first register tile packs B in passing
   const std::size_t tiles = (rows + kRows - 1) / kRows;
   const std::size_t rounds = std::max<std::size_t>(1, (dims.k + kDepth - 1) / kDepth);
   const std::size_t step = std::max<std::size_t>(1, (dims.k + rounds - 1) / rounds);
@@ -51,21 +52,21 @@ void Panel(const MatmulDims& dims, const MatmulPanel& p, const float* a, const f
     const std::size_t stride_next = dims.transpose_b ? width : dims.n;
     for (std::size_t tile = 0; tile < tiles; ++tile) {
       const std::size_t begin = p.row + rows * tile / tiles, end = p.row + rows * (tile + 1) / tiles;
-      TileArgs t{.a = dims.transpose_a ? a + k * dims.m + begin : a + begin * dims.k + k,
-                 .stride_a = dims.transpose_a ? dims.m : dims.k,
-                 .b = packed,
-                 .stride_b = width,
-                 .packed = nullptr,
-                 .depth = depth,
-                 .bias = k == 0 && bias != nullptr ? bias + p.column : nullptr,
-                 .load_c = k != 0 || dims.accumulate,
-                 .c = c + begin * dims.n + p.column,
-                 .stride_c = dims.n,
-                 .columns = p.columns,
-                 .ahead = next == nullptr ? nullptr : next + tile * (depth / tiles) * stride_next,
-                 .stride_ahead = stride_next,
-                 .pause = tiles,
-                 .fetch_to_write = dims.transpose_a};
+      RegisterTileArgs t{.a = dims.transpose_a ? a + k * dims.m + begin : a + begin * dims.k + k,
+                         .stride_a = dims.transpose_a ? dims.m : dims.k,
+                         .b = packed,
+                         .stride_b = width,
+                         .packed = nullptr,
+                         .depth = depth,
+                         .bias = k == 0 && bias != nullptr ? bias + p.column : nullptr,
+                         .load_c = k != 0 || dims.accumulate,
+                         .c = c + begin * dims.n + p.column,
+                         .stride_c = dims.n,
+                         .columns = p.columns,
+                         .ahead = next == nullptr ? nullptr : next + tile * (depth / tiles) * stride_next,
+                         .stride_ahead = stride_next,
+                         .pause = tiles,
+                         .fetch_to_write = dims.transpose_a};
       if (passing && tile == 0) {
         t.b = from;
         t.stride_b = dims.n;
@@ -77,13 +78,13 @@ void Panel(const MatmulDims& dims, const MatmulPanel& p, const float* a, const f
         t.stride_ahead = dims.n;
         t.pause = std::max<std::size_t>(1, depth / (end - begin));
       }
-      TileFor(end - begin, narrow, dims.transpose_a)(t);
+      RegisterTileFor(end - begin, narrow, dims.transpose_a)(t);
     }
   }
 }
 
-// Panels of a short depth, B transposed: all are packed, then each tile of rows runs along them, so that C is written
-// in long runs.
+// Panels of a short depth, B transposed: all are packed, then each register tile of rows runs along them, so that C is
+// written in long runs.
 void ShortPanels(const MatmulDims& dims, const MatmulPanel& p, const float* a, const float* b, const float* bias,
                  float* c, float* packed) {
   const std::size_t width = kVectors * hn::Lanes(kTag), rows = p.row_end - p.row, size = dims.k * width;
@@ -98,27 +99,27 @@ void ShortPanels(const MatmulDims& dims, const MatmulPanel& p, const float* a, c
     const std::size_t begin = p.row + rows * tile / tiles, end = p.row + rows * (tile + 1) / tiles;
     for (std::size_t panel = 0; panel < panels; ++panel) {
       const std::size_t column = p.column + panel * width, columns = std::min(width, p.column + p.columns - column);
-      TileFor(end - begin, columns <= hn::Lanes(kTag),
-              dims.transpose_a)({.a = a + begin * (dims.transpose_a ? 1 : dims.k),
-                                 .stride_a = dims.transpose_a ? dims.m : dims.k,
-                                 .b = packed + panel * size,
-                                 .stride_b = width,
-                                 .packed = nullptr,
-                                 .depth = dims.k,
-                                 .bias = bias == nullptr ? nullptr : bias + column,
-                                 .load_c = dims.accumulate,
-                                 .c = c + begin * dims.n + column,
-                                 .stride_c = dims.n,
-                                 .columns = columns,
-                                 .ahead = nullptr,
-                                 .stride_ahead = 0,
-                                 .pause = 0,
-                                 .fetch_to_write = false});
+      RegisterTileFor(end - begin, columns <= hn::Lanes(kTag),
+                      dims.transpose_a)({.a = a + begin * (dims.transpose_a ? 1 : dims.k),
+                                         .stride_a = dims.transpose_a ? dims.m : dims.k,
+                                         .b = packed + panel * size,
+                                         .stride_b = width,
+                                         .packed = nullptr,
+                                         .depth = dims.k,
+                                         .bias = bias == nullptr ? nullptr : bias + column,
+                                         .load_c = dims.accumulate,
+                                         .c = c + begin * dims.n + column,
+                                         .stride_c = dims.n,
+                                         .columns = columns,
+                                         .ahead = nullptr,
+                                         .stride_ahead = 0,
+                                         .pause = 0,
+                                         .fetch_to_write = false});
     }
   }
 }
 
-TileShape MatmulTile(const MatmulDims& dims, MatmulForm form) {
+TileShape MatmulTileShape(const MatmulDims& dims, MatmulForm form) {
   const std::size_t lanes = hn::Lanes(kTag), width = dims.n <= lanes ? lanes : kVectors * lanes;
   switch (form) {
     case MatmulForm::panel:
@@ -146,6 +147,7 @@ MatmulPlan PlanMatmul(const MatmulDims& dims) {
             .scratch = kDotBlock * dims.n * lanes,
             .dot_depth = kDotDepth};
   } else if (dims.transpose_b && dims.n > width && dims.k != 0 && dims.k <= kShortDepth) {
+    // As many as two of the largest depth, so that the scratch stays as small; 16 at most.
     const std::size_t panels = 2 * kShortDepth / std::max<std::size_t>(dims.k, 8);
     plan = {.form = MatmulForm::short_panels, .rows = kRowBlock, .columns = panels * width, .scratch = 0};
     plan.scratch = plan.columns * dims.k;
@@ -165,7 +167,7 @@ HWY_EXPORT(FlippedRows);
 HWY_EXPORT(PackDots);
 HWY_EXPORT(DotRows);
 HWY_EXPORT(PlanMatmul);
-HWY_EXPORT(MatmulTile);
+HWY_EXPORT(MatmulTileShape);
 
 namespace fma {
 
@@ -173,7 +175,8 @@ namespace fma {
 void matmul(const Device& device, const MatmulDims& dims, const float* a, const float* b, const float* bias, float* c) {
   const MatmulPlan plan = TAPESTRY_CALL(device.target, PlanMatmul)(dims);
   if (device.meter != nullptr)
-    device.meter->add(TAPESTRY_CALL(device.target, MatmulTile)(dims, plan.form), dims.batch * dims.m * dims.n * dims.k);
+    device.meter->add(TAPESTRY_CALL(device.target, MatmulTileShape)(dims, plan.form),
+                      dims.batch * dims.m * dims.n * dims.k);
   const std::size_t across = (dims.n + plan.columns - 1) / plan.columns, down = (dims.m + plan.rows - 1) / plan.rows;
   const auto run = [&](std::size_t tasks, auto task) {
     if (dims.batch * dims.m * dims.n * dims.k >= 8 * kGrain) return device.pool.run(tasks, task);

@@ -1,5 +1,5 @@
-// Products with few columns, at most one vector: tiles whose vectors lie along another axis than the columns, so that
-// all lanes work. Included once for each target.
+// Products with few columns, at most one vector: register tiles whose vectors lie along another axis than the columns,
+// so that all lanes work. Included once for each target.
 
 #if defined(TAPESTRY_KERNELS_MATMUL_NARROW_INL_H) == defined(HWY_TARGET_TOGGLE)
 #ifdef TAPESTRY_KERNELS_MATMUL_NARROW_INL_H
@@ -31,21 +31,21 @@ void FlippedRows(const MatmulDims& dims, std::size_t row, std::size_t row_end, c
     for (std::size_t j = 0; j < n && bias != nullptr; ++j) std::fill_n(columns + j * width, width, bias[j]);
     for (std::size_t tile = 0; tile < tiles; ++tile) {
       const std::size_t from = n * tile / tiles, count = n * (tile + 1) / tiles - from;
-      TileFor(count, false, !dims.transpose_b)({.a = b + from * (dims.transpose_b ? dims.k : 1),
-                                                .stride_a = dims.transpose_b ? dims.k : n,
-                                                .b = a + at,
-                                                .stride_b = dims.m,
-                                                .packed = nullptr,
-                                                .depth = dims.k,
-                                                .bias = nullptr,
-                                                .load_c = bias != nullptr,
-                                                .c = columns + from * width,
-                                                .stride_c = width,
-                                                .columns = width,
-                                                .ahead = tile == 0 && end != row_end ? a + end : nullptr,
-                                                .stride_ahead = dims.m,
-                                                .pause = 1,
-                                                .fetch_to_write = false});
+      RegisterTileFor(count, false, !dims.transpose_b)({.a = b + from * (dims.transpose_b ? dims.k : 1),
+                                                        .stride_a = dims.transpose_b ? dims.k : n,
+                                                        .b = a + at,
+                                                        .stride_b = dims.m,
+                                                        .packed = nullptr,
+                                                        .depth = dims.k,
+                                                        .bias = nullptr,
+                                                        .load_c = bias != nullptr,
+                                                        .c = columns + from * width,
+                                                        .stride_c = width,
+                                                        .columns = width,
+                                                        .ahead = tile == 0 && end != row_end ? a + end : nullptr,
+                                                        .stride_ahead = dims.m,
+                                                        .pause = 1,
+                                                        .fetch_to_write = false});
     }
     // Fours of columns from the last to the first: what one writes past the end of its rows, the next ones overwrite.
     for (std::size_t r = 0; r < width; r += 4)
@@ -60,7 +60,7 @@ void FlippedRows(const MatmulDims& dims, std::size_t row, std::size_t row_end, c
   }
 }
 
-// Tiles of dot products: rows of A by rows of op(B)^T, vectors along k.
+// Register tiles of dot products: rows of A by rows of op(B)^T, vectors along k.
 #if HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_NEON
 constexpr std::size_t kDotRows = 5, kDotColumns = 5;
 #else
@@ -80,7 +80,7 @@ struct DotArgs {
 };
 
 template <std::size_t R, std::size_t C>
-void DotTile(const DotArgs& t) {
+void DotRegisterTile(const DotArgs& t) {
   const std::size_t lanes = hn::Lanes(kTag);
   V acc[R][C];
 #pragma GCC unroll 8
@@ -111,8 +111,8 @@ void DotTile(const DotArgs& t) {
 using DotFunction = void (*)(const DotArgs&);
 
 template <std::size_t... I>
-constexpr std::array<DotFunction, sizeof...(I)> DotTiles(std::index_sequence<I...>) {
-  return {DotTile<I / kDotColumns + 1, I % kDotColumns + 1>...};
+constexpr std::array<DotFunction, sizeof...(I)> DotRegisterTiles(std::index_sequence<I...>) {
+  return {DotRegisterTile<I / kDotColumns + 1, I % kDotColumns + 1>...};
 }
 
 // op(B)^T for k in [begin, end), one block of kDotDepth: row after row.
@@ -125,7 +125,7 @@ void PackDots(const MatmulDims& dims, std::size_t begin, std::size_t end, const 
 // Rows [row, row_end) of C, A not transposed, from all of `packed`. `sums` has room for a vector for each element.
 void DotRows(const MatmulDims& dims, std::size_t row, std::size_t row_end, const float* a, const float* packed,
              const float* bias, float* c, float* sums) {
-  static constexpr auto kTable = DotTiles(std::make_index_sequence<kDotRows * kDotColumns>{});
+  static constexpr auto kTable = DotRegisterTiles(std::make_index_sequence<kDotRows * kDotColumns>{});
   const std::size_t lanes = hn::Lanes(kTag), n = dims.n, rows = row_end - row;
   const std::size_t row_tiles = (rows + kDotRows - 1) / kDotRows, column_tiles = (n + kDotColumns - 1) / kDotColumns;
   a += row * dims.k;

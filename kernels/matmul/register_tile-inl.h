@@ -1,4 +1,4 @@
-// The innermost part of products: a tile of C in registers. Included once for each target.
+// The innermost part of products: a register tile of C. Included once for each target.
 
 #if defined(TAPESTRY_KERNELS_MATMUL_TILE_INL_H) == defined(HWY_TARGET_TOGGLE)
 #ifdef TAPESTRY_KERNELS_MATMUL_TILE_INL_H
@@ -16,8 +16,8 @@
 HWY_BEFORE_NAMESPACE();
 namespace tapestry::kernels::HWY_NAMESPACE {
 
-// One tile of C: MR rows, `columns` columns (at most NR vectors).
-struct TileArgs {
+// One register tile of C: MR rows, `columns` columns (at most NR vectors).
+struct RegisterTileArgs {
   const float* a;
   std::size_t stride_a;  // from row to row, or from k to k when A is transposed
   const float* b;
@@ -33,8 +33,8 @@ struct TileArgs {
   bool fetch_to_write;  // into L1, to be written next; else into L2
 };
 
-// The rows of A that a tile reads at each k. Rows are addressed from every third one: more strides than that do not fit
-// the registers, and what the compiler then does costs a port that the products need.
+// The rows of A that a register tile reads at each k. Rows are addressed from every third one: more strides than that
+// do not fit the registers, and what the compiler then does costs a port that the products need.
 template <std::size_t MR, bool kTransposeA>
 struct RowsOfA {
   HWY_INLINE RowsOfA(const float* a, std::size_t stride) : stride(stride) {
@@ -62,7 +62,7 @@ HWY_INLINE void Fetch(const float* from, bool to_write) {
 }
 
 template <std::size_t MR, std::size_t NR, bool kTransposeA>
-void Tile(const TileArgs& t) {
+void RegisterTile(const RegisterTileArgs& t) {
   const std::size_t lanes = hn::Lanes(kTag);
   const bool whole = t.columns == NR * lanes;
   V acc[MR][NR];
@@ -111,17 +111,18 @@ void Tile(const TileArgs& t) {
     }
 }
 
-using TileFunction = void (*)(const TileArgs&);
+using RegisterTileFunction = void (*)(const RegisterTileArgs&);
 
 template <std::size_t NR, bool kTransposeA, std::size_t... R>
-constexpr std::array<TileFunction, kRows> Tiles(std::index_sequence<R...>) {
-  return {Tile<R + 1, NR, kTransposeA>...};
+constexpr std::array<RegisterTileFunction, kRows> RegisterTiles(std::index_sequence<R...>) {
+  return {RegisterTile<R + 1, NR, kTransposeA>...};
 }
 
-TileFunction TileFor(std::size_t rows, bool narrow, bool transpose_a) {
+RegisterTileFunction RegisterTileFor(std::size_t rows, bool narrow, bool transpose_a) {
   using Rows = std::make_index_sequence<kRows>;
-  static constexpr std::array<TileFunction, kRows> table[2][2] = {{Tiles<2, false>(Rows{}), Tiles<2, true>(Rows{})},
-                                                                  {Tiles<1, false>(Rows{}), Tiles<1, true>(Rows{})}};
+  static constexpr std::array<RegisterTileFunction, kRows> table[2][2] = {
+      {RegisterTiles<2, false>(Rows{}), RegisterTiles<2, true>(Rows{})},
+      {RegisterTiles<1, false>(Rows{}), RegisterTiles<1, true>(Rows{})}};
   return table[narrow][transpose_a][rows - 1];
 }
 

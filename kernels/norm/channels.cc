@@ -11,7 +11,8 @@
 namespace tapestry::kernels {
 namespace {
 
-// Whether floats can hold what lies between x and y: elsewhere a sample goes through the plain loops in double.
+// Whether floats can hold what lies between x and y, an rstd up to 1e30 among it: elsewhere a sample goes through the
+// plain loops in double.
 bool fits_float(double variance, double epsilon) {
   return std::isnan(variance) || (variance < 1e30 && variance + epsilon > 1e-60);
 }

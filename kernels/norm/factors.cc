@@ -59,6 +59,7 @@ bool MergeMoments(const ChannelNormDims& dims, const double* HWY_RESTRICT sums, 
     variance /= width;
     stats[2 * g] = mean;
     stats[2 * g + 1] = variance < 0 ? 0 : variance;
+    // Around a center five deviations away squares are 26 times the variance: less than five bits are lost.
     exact = exact && !(farthest > 25 * (stats[2 * g + 1] + dims.epsilon));
   }
   return exact;

@@ -18,7 +18,7 @@
 HWY_BEFORE_NAMESPACE();
 namespace tapestry::kernels::HWY_NAMESPACE {
 
-constexpr std::size_t kRowsAtOnce = 4;
+constexpr std::size_t kRowsAtOnce = 4;         // which share what they add to the gradients of weight and bias
 inline constexpr std::size_t kShortRow = 512;  // longer ones are read one after the other, in the order of memory
 
 // The gradients of one row, at `at`, as both loops of backward need them. Where a mean is taken away, a number added to

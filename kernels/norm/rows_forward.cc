@@ -39,7 +39,7 @@ HWY_INLINE reference::Moments RowMoments(const float* HWY_RESTRICT x, const RowN
   return {start + off, std::max(variance, 0.0)};
 }
 
-constexpr std::size_t kRowsAtOnce = 4;
+constexpr std::size_t kRowsAtOnce = 4;  // whose square roots and divisions run side by side
 
 // Statistics of some rows first, then their results: what one row waits for is computed beside the others. A tail is a
 // residual or a ReLU.

@@ -1,13 +1,20 @@
-// The walk over a broadcast: rows of the innermost axis, with the place of each input.
+// Broadcasting: its sizes, and the walk over rows of the innermost axis, with the place of each input.
 #pragma once
 
 #include <algorithm>
 #include <array>
 #include <cstddef>
 
-#include "kernels/dims.h"
-
 namespace tapestry::kernels {
+
+// Elementwise work on up to three inputs of which any axis may be stretched (NumPy's broadcasting). Axes are collapsed:
+// none has size 1 unless it is the only one, and the innermost stride of each input is 1 or 0 (stretched).
+struct BroadcastDims {
+  static constexpr std::size_t kMaxRank = 6, kMaxInputs = 3;
+  std::size_t rank = 1, size = 1;  // axes and elements of the output
+  std::array<std::size_t, kMaxRank> sizes{1};
+  std::array<std::array<std::size_t, kMaxRank>, kMaxInputs> strides{};  // by input, in elements
+};
 
 inline std::array<std::size_t, 3> innermost_strides(const BroadcastDims& dims) {
   return {dims.strides[0][dims.rank - 1], dims.strides[1][dims.rank - 1], dims.strides[2][dims.rank - 1]};

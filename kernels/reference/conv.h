@@ -1,11 +1,29 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
+#include <cstddef>
 #include <span>
 
-#include "kernels/dims.h"
+namespace tapestry::kernels {
 
-namespace tapestry::kernels::reference {
+// A convolution (cross-correlation) of x [N, in, C] with weight [kernel, C/groups, O] to y [N, out, O]. There are three
+// spatial axes; those of 1-D and 2-D come last, and axes that are missing have size 1. Position p of y reads the
+// positions p stride - pad + tap dilation of x; what lies outside x is zero.
+struct ConvDims {
+  using Axes = std::array<std::size_t, 3>;
+  std::size_t batch = 0, in_channels = 1, out_channels = 1, groups = 1;
+  Axes in{1, 1, 1}, out{1, 1, 1}, kernel{1, 1, 1}, stride{1, 1, 1}, dilation{1, 1, 1};
+  Axes pad{};         // before the first position; what is needed behind the last one follows from `out`
+  bool relu = false;  // forward alone: y = max(y, 0)
+
+  std::size_t x_size() const { return batch * in[0] * in[1] * in[2] * in_channels; }
+  std::size_t y_size() const { return batch * out[0] * out[1] * out[2] * out_channels; }
+  std::size_t taps() const { return kernel[0] * kernel[1] * kernel[2]; }
+  std::size_t weight_size() const { return taps() * (in_channels / groups) * out_channels; }
+};
+
+namespace reference {
 
 // Calls body(y position, x position, tap) for all pairs of positions that a tap of the kernel joins; positions count
 // pixels of the whole batch.
@@ -69,4 +87,5 @@ void conv_backward_weights(const ConvDims& d, std::span<const T> x, std::span<co
   });
 }
 
-}  // namespace tapestry::kernels::reference
+}  // namespace reference
+}  // namespace tapestry::kernels

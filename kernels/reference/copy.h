@@ -6,7 +6,14 @@
 
 #include "kernels/reference/broadcast_walk.h"
 
-namespace tapestry::kernels::reference {
+namespace tapestry::kernels {
+
+// Elements of x [outer, size, inner] picked along `size`, `count` of them for each outer and inner index.
+struct GatherDims {
+  std::size_t outer = 1, size = 1, inner = 1, count = 1;
+};
+
+namespace reference {
 
 // See kernels/copy.h.
 template <class T>
@@ -62,4 +69,5 @@ void scatter_along(const GatherDims& dims, std::span<const T> x, std::span<const
   walk_along(dims, index, 0, dims.outer, [&](std::size_t at, std::size_t to) { y[to] += x[at]; });
 }
 
-}  // namespace tapestry::kernels::reference
+}  // namespace reference
+}  // namespace tapestry::kernels

@@ -1,13 +1,21 @@
 #pragma once
 
 #include <cmath>
+#include <cstddef>
 #include <cstdint>
 #include <span>
 
-#include "kernels/dims.h"
 #include "kernels/random.h"
 
-namespace tapestry::kernels::reference {
+namespace tapestry::kernels {
+
+// Elements are dropped with probability p; which ones is a function of seed, stream and position.
+struct DropoutDims {
+  double p = 0.5;
+  std::uint64_t seed = 0, stream = 0;
+};
+
+namespace reference {
 
 inline constexpr std::size_t kDropoutBlock = 64;  // elements that 16 counters decide
 
@@ -26,4 +34,5 @@ void dropout(const DropoutDims& dims, std::span<const T> x, std::span<T> y) {
   }
 }
 
-}  // namespace tapestry::kernels::reference
+}  // namespace reference
+}  // namespace tapestry::kernels

@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <span>
 
-#include "kernels/dims.h"
+#include "kernels/reference/reduce.h"
 
 namespace tapestry::kernels {
 

@@ -5,9 +5,16 @@
 #include <cstddef>
 #include <span>
 
-#include "kernels/dims.h"
+namespace tapestry::kernels {
 
-namespace tapestry::kernels::reference {
+// Rows of n numbers; each is divided by (k + scale * the squares from `before` places before it to `after`
+// behind)^beta.
+struct LocalResponseDims {
+  std::size_t n = 1, before = 0, after = 0;  // both below n
+  double scale = 1e-4, beta = 0.75, k = 1;
+};
+
+namespace reference {
 
 // The sum of term(j) over the j in [i - before, i + after] that exist. In long double, which holds the square of any
 // double where it has more exponents than that.
@@ -48,4 +55,5 @@ void local_response_backward(const LocalResponseDims& dims, std::span<const T> x
     }
 }
 
-}  // namespace tapestry::kernels::reference
+}  // namespace reference
+}  // namespace tapestry::kernels

@@ -1,10 +1,19 @@
 #pragma once
 
+#include <cstddef>
 #include <span>
 
-#include "kernels/dims.h"
+namespace tapestry::kernels {
 
-namespace tapestry::kernels::reference {
+// C[M,N] = op(A)[M,K] op(B)[K,N], `batch` times; strides are in elements from one matrix of the batch to the next.
+struct MatmulDims {
+  std::size_t m = 0, n = 0, k = 0;
+  bool transpose_a = false, transpose_b = false;
+  bool accumulate = false;  // C += instead of C =
+  std::size_t batch = 1, stride_a = 0, stride_b = 0, stride_c = 0;
+};
+
+namespace reference {
 
 // See kernels/matmul.h.
 template <class T>
@@ -26,4 +35,5 @@ void matmul(const MatmulDims& dims, std::span<const T> a, std::span<const T> b, 
   }
 }
 
-}  // namespace tapestry::kernels::reference
+}  // namespace reference
+}  // namespace tapestry::kernels

@@ -11,7 +11,7 @@ namespace tapestry::kernels {
 
 // The windows of a norm that pools what it gives: they lie side by side and cover every position.
 struct NormWindows {
-  static constexpr std::size_t kMostTaps = 64;
+  static constexpr std::size_t kMostTaps = 64;  // of a window: their offsets lie on the stack
   using Axes = std::array<std::size_t, 3>;
 
   Axes in{1, 1, 1}, kernel{1, 1, 1};  // positions of an image and of a window, one a multiple of the other

@@ -5,9 +5,29 @@
 #include <limits>
 #include <span>
 
-#include "kernels/dims.h"
+namespace tapestry::kernels {
 
-namespace tapestry::kernels::reference {
+// A loss of pairs (x, target); delta is Huber's.
+enum class PointwiseLossKind { mse, l1, huber, bce_with_logits, kl_div, kl_div_log };
+struct PointwiseLossDims {
+  PointwiseLossKind kind = PointwiseLossKind::mse;
+  double delta = 1;
+};
+
+// All of one size; weight, pos_weight, losses and dy may be empty, so may each gradient.
+template <class T>
+struct PointwiseLossForward {
+  std::span<const T> x{}, target{}, weight{}, pos_weight{};
+  std::span<T> losses{};
+};
+template <class T>
+struct PointwiseLossBackward {
+  std::span<const T> x{}, target{}, weight{}, pos_weight{}, dy{};
+  double scale = 1;
+  std::span<T> dx{}, dtarget{};
+};
+
+namespace reference {
 
 // See kernels/pointwise_loss.h.
 template <class T>
@@ -53,29 +73,27 @@ T pointwise_loss_slope(const PointwiseLossDims& dims, T x, T t, T weight, T pos_
 }
 
 template <class T>
-double pointwise_loss_forward(const PointwiseLossDims& dims, std::span<const T> x, std::span<const T> target,
-                              std::span<const T> weight, std::span<const T> pos_weight, std::span<T> losses) {
+double pointwise_loss_forward(const PointwiseLossDims& dims, const PointwiseLossForward<T>& a) {
   double sum = 0;
-  for (std::size_t i = 0; i < x.size(); ++i) {
-    const T loss = pointwise_loss(dims, x[i], target[i], weight.empty() ? T{1} : weight[i],
-                                  pos_weight.empty() ? T{1} : pos_weight[i]);
-    if (!losses.empty()) losses[i] = loss;
+  for (std::size_t i = 0; i < a.x.size(); ++i) {
+    const T loss = pointwise_loss(dims, a.x[i], a.target[i], a.weight.empty() ? T{1} : a.weight[i],
+                                  a.pos_weight.empty() ? T{1} : a.pos_weight[i]);
+    if (!a.losses.empty()) a.losses[i] = loss;
     sum += static_cast<double>(loss);
   }
   return sum;
 }
 
 template <class T>
-void pointwise_loss_backward(const PointwiseLossDims& dims, std::span<const T> x, std::span<const T> target,
-                             std::span<const T> weight, std::span<const T> pos_weight, std::span<const T> dy,
-                             double scale, std::span<T> dx, std::span<T> dtarget) {
-  for (std::size_t i = 0; i < x.size(); ++i) {
-    const T slope = pointwise_loss_slope(dims, x[i], target[i], weight.empty() ? T{1} : weight[i],
-                                         pos_weight.empty() ? T{1} : pos_weight[i]);
-    const T gradient = static_cast<T>(scale) * (dy.empty() ? T{1} : dy[i]) * slope;
-    if (!dx.empty()) dx[i] = gradient;
-    if (!dtarget.empty()) dtarget[i] = -gradient;
+void pointwise_loss_backward(const PointwiseLossDims& dims, const PointwiseLossBackward<T>& a) {
+  for (std::size_t i = 0; i < a.x.size(); ++i) {
+    const T slope = pointwise_loss_slope(dims, a.x[i], a.target[i], a.weight.empty() ? T{1} : a.weight[i],
+                                         a.pos_weight.empty() ? T{1} : a.pos_weight[i]);
+    const T gradient = static_cast<T>(a.scale) * (a.dy.empty() ? T{1} : a.dy[i]) * slope;
+    if (!a.dx.empty()) a.dx[i] = gradient;
+    if (!a.dtarget.empty()) a.dtarget[i] = -gradient;
   }
 }
 
-}  // namespace tapestry::kernels::reference
+}  // namespace reference
+}  // namespace tapestry::kernels

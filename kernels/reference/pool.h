@@ -1,14 +1,34 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <cmath>
+#include <cstddef>
+#include <cstdint>
 #include <limits>
 #include <span>
 #include <utility>
 
-#include "kernels/dims.h"
+namespace tapestry::kernels {
 
-namespace tapestry::kernels::reference {
+// Windows over x [N, in, C], each of which gives a position of y [N, out, C]; the three axes are those of convolutions.
+// Window p joins the positions p stride - pad + t dilation for the taps t < kernel, or, when `adaptive`, those from
+// floor(p in / out) to below ceil((p + 1) in / out), where kernel is at least the longest of them. What lies outside x
+// does not take part.
+struct PoolDims {
+  using Axes = std::array<std::size_t, 3>;
+  std::size_t batch = 0, channels = 1;
+  Axes in{1, 1, 1}, out{1, 1, 1}, kernel{1, 1, 1}, stride{1, 1, 1}, dilation{1, 1, 1}, pad{};
+  bool adaptive = false;
+  bool count_include_pad = true;  // averages count what lies in the padding, as zeros
+  std::int64_t divisor = 0;       // of averages, whatever the window; 0: its positions
+
+  std::size_t x_size() const { return batch * in[0] * in[1] * in[2] * channels; }
+  std::size_t y_size() const { return batch * out[0] * out[1] * out[2] * channels; }
+  std::size_t taps() const { return kernel[0] * kernel[1] * kernel[2]; }
+};
+
+namespace reference {
 
 // Calls body(q, tap) for the positions q of x that the window of p joins along one axis, in ascending order.
 template <class Body>
@@ -105,4 +125,5 @@ void avg_pool_backward(const PoolDims& d, std::span<const T> dy, std::span<T> dx
   });
 }
 
-}  // namespace tapestry::kernels::reference
+}  // namespace reference
+}  // namespace tapestry::kernels

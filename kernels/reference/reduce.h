@@ -2,11 +2,15 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstddef>
 #include <span>
 
-#include "kernels/dims.h"
-
 namespace tapestry::kernels {
+
+// A reduction of x [outer, size, inner] to y [outer, inner].
+struct ReduceDims {
+  std::size_t outer = 1, size = 1, inner = 1;
+};
 
 // What a sum adds up, from an element x and its row's center c.
 enum class Term {

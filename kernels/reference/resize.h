@@ -1,12 +1,28 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <cmath>
+#include <cstddef>
 #include <span>
 
-#include "kernels/dims.h"
+namespace tapestry::kernels {
 
-namespace tapestry::kernels::reference {
+// What a position of y reads along an axis when x [N, in, C] is resized to y [N, out, C].
+enum class ResizeKind { nearest, linear, linear_corners, reflect, replicate, circular };
+struct ResizeDims {
+  using Axes = std::array<std::size_t, 3>;
+  ResizeKind kind = ResizeKind::nearest;
+  std::size_t batch = 0, channels = 1;
+  Axes in{1, 1, 1}, out{1, 1, 1};
+  Axes before{};                  // of paddings: new positions in front
+  std::array<double, 3> scale{};  // of nearest and linear: out per in, as the user said; 0: out / in
+
+  std::size_t x_size() const { return batch * in[0] * in[1] * in[2] * channels; }
+  std::size_t y_size() const { return batch * out[0] * out[1] * out[2] * channels; }
+};
+
+namespace reference {
 
 // The position of x nearest to p of y, in the arithmetic of PyTorch, which is float whatever the elements are.
 inline std::size_t nearest_position(std::size_t p, std::size_t in, std::size_t out, double scale) {
@@ -84,4 +100,5 @@ void resize_backward(const ResizeDims& d, std::span<const T> dy, std::span<T> dx
   });
 }
 
-}  // namespace tapestry::kernels::reference
+}  // namespace reference
+}  // namespace tapestry::kernels

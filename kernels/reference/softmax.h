@@ -1,12 +1,19 @@
 #pragma once
 
 #include <cmath>
+#include <cstddef>
 #include <limits>
 #include <span>
 
-#include "kernels/dims.h"
+namespace tapestry::kernels {
 
-namespace tapestry::kernels::reference {
+// Lines of `size` elements that lie `inner` apart: x [outer, size, inner].
+struct SoftmaxDims {
+  std::size_t outer = 1, size = 1, inner = 1;
+  bool log = false;  // the logarithm of the softmax
+};
+
+namespace reference {
 
 // Calls body(offset of the first element) for each line along the axis; its elements are dims.inner apart.
 template <class Body>
@@ -44,4 +51,5 @@ void softmax_backward(const SoftmaxDims& dims, std::span<const T> y, std::span<c
   });
 }
 
-}  // namespace tapestry::kernels::reference
+}  // namespace reference
+}  // namespace tapestry::kernels

@@ -5,9 +5,26 @@
 #include <cstddef>
 #include <span>
 
-#include "kernels/dims.h"
+namespace tapestry::kernels {
 
-namespace tapestry::kernels::reference {
+// A weight [outer, features, inner] whose features are scaled alone, centered or not.
+struct WeightNormDims {
+  std::size_t outer = 1, features = 1, inner = 1;
+  bool center = false;
+  double epsilon = 1e-12;
+};
+
+// w, dy and dw [outer, features, inner], gain and dgain [features], stats [3, features]; gain, dw and dgain may be
+// empty.
+template <class T>
+struct WeightNormBackward {
+  std::span<const T> w{}, gain{};
+  std::span<const double> stats{};
+  std::span<const T> dy{};
+  std::span<T> dw{}, dgain{};
+};
+
+namespace reference {
 
 // What features need, [3, features]: y = (w - mean) rstd gain; slope is 0 where rstd is a constant, else 1.
 template <class Number>
@@ -59,27 +76,29 @@ void weight_norm_forward(const WeightNormDims& dims, std::span<const T> w, std::
 
 // sums [features, 2] are scratch.
 template <class T>
-void weight_norm_backward(const WeightNormDims& dims, std::span<const T> w, std::span<const T> gain,
-                          const WeightStats<const double>& stats, std::span<const T> dy, std::span<double> sums,
-                          std::span<T> dw, std::span<T> dgain, std::size_t begin, std::size_t end) {
+void weight_norm_backward(const WeightNormDims& dims, const WeightNormBackward<T>& a, std::span<double> sums,
+                          std::size_t begin, std::size_t end) {
+  const WeightStats<const double> stats(a.stats);
   const double count = static_cast<double>(dims.outer * dims.inner);
   const auto c = [&](std::size_t f, std::size_t i) {
-    return (static_cast<double>(w[i]) - stats.mean[f]) * stats.rstd[f];
+    return (static_cast<double>(a.w[i]) - stats.mean[f]) * stats.rstd[f];
   };
   for (std::size_t f = begin; f < end; ++f) sums[2 * f] = sums[2 * f + 1] = 0;
   for_features(dims, begin, end, [&](std::size_t f, std::size_t i) {
-    const double g = static_cast<double>(dy[i]);
+    const double g = static_cast<double>(a.dy[i]);
     sums[2 * f] += g;
     sums[2 * f + 1] += g * c(f, i);
   });
-  for (std::size_t f = begin; f < end && !dgain.empty(); ++f)
-    dgain[f] = static_cast<T>(static_cast<double>(dgain[f]) + sums[2 * f + 1]);
-  if (dw.empty()) return;
+  for (std::size_t f = begin; f < end && !a.dgain.empty(); ++f)
+    a.dgain[f] = static_cast<T>(static_cast<double>(a.dgain[f]) + sums[2 * f + 1]);
+  if (a.dw.empty()) return;
   for_features(dims, begin, end, [&](std::size_t f, std::size_t i) {
     const double mean = dims.center ? sums[2 * f] / count : 0;
-    const double scale = stats.rstd[f] * (gain.empty() ? 1.0 : static_cast<double>(gain[f]));
-    dw[i] = static_cast<T>(scale * (static_cast<double>(dy[i]) - mean - stats.slope[f] * c(f, i) * sums[2 * f + 1]));
+    const double scale = stats.rstd[f] * (a.gain.empty() ? 1.0 : static_cast<double>(a.gain[f]));
+    a.dw[i] =
+        static_cast<T>(scale * (static_cast<double>(a.dy[i]) - mean - stats.slope[f] * c(f, i) * sums[2 * f + 1]));
   });
 }
 
-}  // namespace tapestry::kernels::reference
+}  // namespace reference
+}  // namespace tapestry::kernels

@@ -17,8 +17,8 @@ namespace {
 constexpr std::size_t kHeader = sizeof(detail::BlockHeader);
 constexpr std::size_t kSmall = std::size_t{16} << 10;  // blocks up to here, with their headers, are recycled by size
 constexpr std::size_t kSlab = std::size_t{128} << 10;  // and cut from pieces like this
-constexpr std::uint32_t kClasses = 8 * 9;
-constexpr std::uint32_t kLarge = kClasses;  // the class of all other blocks
+constexpr std::uint32_t kClasses = 8 * 9;              // eight for each power of two from 64 bytes to kSmall
+constexpr std::uint32_t kLarge = kClasses;             // the class of all other blocks
 
 // Small sizes grow by an eighth: class = 8 * log2 + the next three bits, rounded up. The size includes the header.
 std::uint32_t class_of(std::size_t bytes) {

@@ -31,7 +31,7 @@ class BestFit {
  private:
   struct Piece;
   struct Region;
-  static constexpr std::size_t kLists = 48;  // by powers of two
+  static constexpr std::size_t kLists = 48;  // by powers of two, up to all addresses that a CPU has
 
   Piece* find(std::size_t bytes) const;
   void insert(Piece* piece) noexcept;

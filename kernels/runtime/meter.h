@@ -1,5 +1,6 @@
 // What kernels tell of their work while somebody listens: how it fell to the threads, how long they packed operands,
-// and in which tiles they multiplied. Where nobody does, there is one branch for each call.
+// and in which tiles they multiplied: register tiles, or those of a matrix unit. Where nobody does, there is one branch
+// for each call.
 #pragma once
 
 #include <array>

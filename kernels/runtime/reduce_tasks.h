@@ -7,7 +7,7 @@
 #include <span>
 
 #include "kernels/device.h"
-#include "kernels/dims.h"
+#include "kernels/reference/reduce.h"
 
 namespace tapestry::kernels {
 
@@ -46,6 +46,7 @@ void reduce_columns(const Device& device, const ReduceDims& dims, std::span<P> y
           for (std::size_t i = begin; i < end; ++i)
             columns(i, std::size_t{0}, dims.size, std::size_t{0}, dims.inner, y.data() + i * dims.inner);
         });
+  // Blocks of columns whose sums stay in L1, of rows enough that their sums are a small part to fold.
   const std::size_t width = std::min<std::size_t>(dims.inner, 512), blocks = (dims.inner + width - 1) / width;
   const std::size_t rows = std::max<std::size_t>(kGrain / width, 64), pieces = (dims.size + rows - 1) / rows;
   const Block block = device.arena.allocate(pieces == 1 ? 0 : dims.outer * pieces * dims.inner * sizeof(P));

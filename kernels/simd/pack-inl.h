@@ -1,4 +1,4 @@
-// Copies of a matrix for tiles to read in order. Included once for each target.
+// Copies of a matrix for register tiles to read in order. Included once for each target.
 
 #if defined(TAPESTRY_KERNELS_PACK_INL_H) == defined(HWY_TARGET_TOGGLE)
 #ifdef TAPESTRY_KERNELS_PACK_INL_H

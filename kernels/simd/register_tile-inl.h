@@ -1,5 +1,5 @@
-// What all tiles of sums in registers share: their size, and vectors of which some lanes count. Included once for each
-// target.
+// What all register tiles, whose sums stay in registers, share: their size, and vectors of which some lanes count.
+// Included once for each target.
 
 #if defined(TAPESTRY_KERNELS_REGISTER_TILE_INL_H) == defined(HWY_TARGET_TOGGLE)
 #ifdef TAPESTRY_KERNELS_REGISTER_TILE_INL_H
@@ -15,7 +15,7 @@
 HWY_BEFORE_NAMESPACE();
 namespace tapestry::kernels::HWY_NAMESPACE {
 
-// Accumulators of a tile: rows x 2 vectors, as many as the registers hold beside two vectors of B and one of A
+// Accumulators of a register tile: rows x 2 vectors, as many as the registers hold beside two vectors of B and one of A
 // (Goto & van de Geijn 2008; row counts measured, but for NEON, where the products' loops show no sum in memory).
 #if HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_NEON
 constexpr std::size_t kRows = 14;
@@ -25,7 +25,7 @@ constexpr std::size_t kRows = 6;
 constexpr std::size_t kRows = 4;
 #endif
 constexpr std::size_t kVectors = 2;
-// Vectors side by side whose taps, nine each, the registers hold too.
+// Vectors of channels side by side for which the registers hold the sums of nine taps, and what these are made of.
 constexpr std::size_t kTapVectors = kRows == 14 ? 2 : 1;
 
 const hn::ScalableTag<float> kTag;

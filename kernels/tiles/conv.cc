@@ -1,7 +1,6 @@
 #include <algorithm>
 #include <atomic>
 
-#include "kernels/conv/depthwise.h"
 #include "kernels/matrix_unit.h"
 #include "kernels/tiles/grid.h"
 #include "kernels/tiles/pack.h"

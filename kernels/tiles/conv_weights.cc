@@ -3,7 +3,6 @@
 #include <atomic>
 #include <span>
 
-#include "kernels/conv/depthwise.h"
 #include "kernels/matrix_unit.h"
 #include "kernels/reduce.h"
 #include "kernels/tiles/pack.h"
@@ -17,7 +16,7 @@ namespace {
 constexpr std::size_t kMostSteps = 32;  // of a round
 constexpr std::size_t kPartBlocks = 2;  // of channels, and panels of columns, that take turns in a round
 
-// Steps whose sums are taken together, before they are added to the gradient's: the fewer, the more exact.
+// Steps that are summed before they are added to the gradient, of 32 products each: the fewer, the more exact.
 std::size_t round_steps(const WeightsJob& job) { return job.terms == 3 ? kMostSteps / 2 : kMostSteps; }
 
 // The distance of each tap in packed x.

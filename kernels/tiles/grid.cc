@@ -6,7 +6,7 @@
 namespace tapestry::kernels {
 namespace {
 
-constexpr std::size_t kBoxProducts = 4 * 1024 * 1024;  // boxes are not cut below this
+constexpr std::size_t kBoxProducts = 4 * 1024 * 1024;  // multiply-adds for which boxes are not cut below it
 
 std::ptrdiff_t floor_div(std::ptrdiff_t a, std::size_t b) {
   const auto divisor = static_cast<std::ptrdiff_t>(b);

@@ -7,7 +7,7 @@
 namespace tapestry::kernels::tiles {
 namespace {
 
-constexpr std::size_t kRoundSteps = 16;  // whose sums are taken together, before they are added to C
+constexpr std::size_t kRoundSteps = 16;  // that are summed before they are added to C: 512 products, to stay exact
 constexpr std::size_t kTaskBlocks = 4;   // of rows, and panels of columns, for a task
 
 // The sizes of a product in tiles: A in rows of bf16, B in panels of 32 columns. What is the same for all matrices of

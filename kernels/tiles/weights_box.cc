@@ -8,9 +8,9 @@
 namespace tapestry::kernels::tiles {
 namespace {
 
-constexpr std::size_t kSumsBytes = 10 * 1024 * 1024;   // of chunks, at most
-constexpr std::size_t kPackedBytes = 1536 * 1024;      // of x and dy of a box that one task packs,
-constexpr std::size_t kSharedBytes = 4 * 1024 * 1024;  // and of one that all pack
+constexpr std::size_t kSumsBytes = 10 * 1024 * 1024;  // of the gradients of all chunks, at most
+constexpr std::size_t kPackedBytes = 1536 * 1024;     // of x and dy of a box that one task packs: of the 2 MiB of an L2
+constexpr std::size_t kSharedBytes = 4 * 1024 * 1024;  // and of one that all threads pack, who share it out
 
 // Asks for the floats of a block in the rows of the next step: they lie too far apart for the CPU to foresee.
 void prefetch(const float* const* rows, std::size_t first) {

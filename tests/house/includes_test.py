@@ -10,22 +10,24 @@ LIBRARIES = {  # what the table calls a library: how its headers begin
     "CLI11": "CLI/", "Catch2": "catch2/", "Google Benchmark": "benchmark/",
 }
 SOURCES_ONLY = {"nlohmann_json"}  # never in a header
+IN_SOURCES = "in `.cc` files"  # what follows these words in a cell, only .cc files may include
 INTERNAL = "not part of the public interface"  # what the first line of a header says that tapestry.h need not include
 EVERYWHERE = {"tapestry.h", "kernels/error.h"}
 SYSTEM = re.compile(r"(sys|linux|asm|sanitizer)/\w+\.h|(fcntl|unistd|stdlib|sched|pthread|signal|poll|immintrin|cpuid|x86intrin|dlfcn)\.h")
 
 
 def table():
-    """folder: (own folders and headers, libraries) that it may include, from the table."""
+    """folder: (own folders and headers, libraries, what only .cc files have beside these) that it may include."""
     allowed = {}
     for line in (tree.ROOT / "docs/design.md").read_text().splitlines():
         cells = [cell.strip() for cell in line.strip("|").split("|")]
-        folder = re.fullmatch(r"`([\w/]+)/`", cells[0])
-        if folder and len(cells) == 3:
-            own = set(re.findall(r"\b(?:\w+/)+(?:\w+\.h)?", cells[2]))
-            allowed[folder[1]] = own, {library for library in LIBRARIES if library in cells[2]}
+        if len(cells) == 3 and re.fullmatch(r"`[\w/]+/`(, `[\w/]+/`)*", cells[0]):
+            own, sources = (set(re.findall(r"\b(?:\w+/)+(?:\w+\.h)?", part))
+                            for part in (cells[2] + IN_SOURCES).split(IN_SOURCES)[:2])
             if "anything" in cells[2]:
                 own.add("anything")
+            for folder in re.findall(r"`([\w/]+)/`", cells[0]):
+                allowed[folder] = own, {library for library in LIBRARIES if library in cells[2]}, sources
     return allowed
 
 
@@ -36,14 +38,15 @@ def row_of(name, allowed):
 
 def allows_own(own, folder, target, allowed):
     home = row_of(target, allowed)
-    return (target in EVERYWHERE and folder != "kernels" or target in own
+    return (target in EVERYWHERE and not folder.startswith("kernels") or target in own
             or any(target.startswith(room) for room in own if room.endswith("/") and room.count("/") > 1)
             or home is not None and ("anything" in own or home == folder or home + "/" in own))
 
 
 def judge(path, folder, allowed):
     """What is wrong with the includes of one file."""
-    own, libraries = allowed[folder]
+    own, libraries, sources = allowed[folder]
+    own = own | sources if path.suffix == ".cc" else own
     for is_own, target, line in tree.includes(path):
         where = f"{tree.name(path)}:{line}"
         library = next((key for key, prefix in LIBRARIES.items() if target.startswith(prefix)), None)
@@ -78,7 +81,7 @@ def main():
     public = set(tree.closure("tapestry.h"))
     complaints += [f"tapestry.h does not include {tree.name(path)}, directly or not" for path in tree.sources("autodiff/ops", "layers", "optim")
                    if path.suffix == ".h" and tree.name(path) not in public and INTERNAL not in path.read_text().splitlines()[0]]
-    allowed["tapestry.h"] = {f"{own}/" for own in allowed if own.split("/")[0] in tree.FOLDERS[:7]}, set()
+    allowed["tapestry.h"] = {f"{own}/" for own in allowed if own.split("/")[0] in tree.FOLDERS[:7]}, set(), set()
     complaints += circles()
     count = 0
     for path in tree.sources():

@@ -27,21 +27,37 @@ void check_cross_entropy(const kernels::Device& device, const CrossEntropyDims& 
   const auto wide_x = widened(x.span()), wide_weight = widened(weight.span()), wide_dy = widened(dy.span());
   std::vector<double> wide_stats(2 * dims.rows), expected(dims.rows), expected_dx(size);
   const std::span<const std::int64_t> y = std::as_const(labels).span();
-  const double total = kernels::cross_entropy_forward(device, dims, std::span<const double>(wide_x), y, wide_weight,
-                                                      wide_stats, expected);
-  const double found = kernels::cross_entropy_forward(device, dims, std::as_const(x).span(), y,
-                                                      std::as_const(weight).span(), stats.span(), losses.span());
+  const double total = kernels::cross_entropy_forward(
+      device, dims, {.x = wide_x, .labels = y, .weight = wide_weight, .stats = wide_stats, .losses = expected});
+  kernels::CrossEntropyForward<float> forward{.x = std::as_const(x).span(),
+                                              .labels = y,
+                                              .weight = std::as_const(weight).span(),
+                                              .stats = stats.span(),
+                                              .losses = losses.span()};
+  const double found = kernels::cross_entropy_forward(device, dims, forward);
   require_close(losses.span(), expected, 1e-6, 8);
   REQUIRE(std::abs(found - total) <= 2e-7 * (1 + std::abs(total)));
-  REQUIRE(kernels::cross_entropy_forward(device, dims, std::as_const(x).span(), y, std::as_const(weight).span(),
-                                         stats.span(), {}) == found);
+  forward.losses = {};
+  REQUIRE(kernels::cross_entropy_forward(device, dims, forward) == found);
   for (bool each : {true, false}) {
     const std::span<const double> wide_g = each ? std::span<const double>(wide_dy) : std::span<const double>{};
     const std::span<const float> g = each ? std::as_const(dy).span() : std::span<const float>{};
-    kernels::cross_entropy_backward(device, dims, std::span<const double>(wide_x), y, wide_weight, wide_stats, wide_g,
-                                    0.3, expected_dx);
-    kernels::cross_entropy_backward(device, dims, std::as_const(x).span(), y, std::as_const(weight).span(),
-                                    std::as_const(stats).span(), g, 0.3, dx.span());
+    kernels::cross_entropy_backward(device, dims,
+                                    {.x = wide_x,
+                                     .labels = y,
+                                     .weight = wide_weight,
+                                     .stats = wide_stats,
+                                     .dy = wide_g,
+                                     .scale = 0.3,
+                                     .dx = expected_dx});
+    kernels::cross_entropy_backward(device, dims,
+                                    {.x = std::as_const(x).span(),
+                                     .labels = y,
+                                     .weight = std::as_const(weight).span(),
+                                     .stats = std::as_const(stats).span(),
+                                     .dy = g,
+                                     .scale = 0.3,
+                                     .dx = dx.span()});
     require_close(dx.span(), expected_dx, 1e-6, 0.3);
   }
   REQUIRE((x.intact() && weight.intact() && dy.intact() && stats.intact() && losses.intact() && dx.intact() &&

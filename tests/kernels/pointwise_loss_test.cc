@@ -33,11 +33,15 @@ void check(const kernels::Device& device, const PointwiseLossDims& dims, std::si
   const auto wide_x = widened(x.span()), wide_t = widened(t.span()), wide_w = widened(w.span()),
              wide_p = widened(p.span()), wide_dy = widened(dy.span());
   std::vector<double> expected(size), expected_dx(size), expected_dt(size);
-  const double total =
-      kernels::pointwise_loss_forward(device, dims, std::span<const double>(wide_x), wide_t, wide_w, wide_p, expected);
+  const double total = kernels::pointwise_loss_forward(
+      device, dims, {.x = wide_x, .target = wide_t, .weight = wide_w, .pos_weight = wide_p, .losses = expected});
   const auto forward = [&](std::span<float> out) {
-    return kernels::pointwise_loss_forward(device, dims, std::as_const(x).span(), std::as_const(t).span(),
-                                           std::as_const(w).span(), std::as_const(p).span(), out);
+    return kernels::pointwise_loss_forward(device, dims,
+                                           {.x = std::as_const(x).span(),
+                                            .target = std::as_const(t).span(),
+                                            .weight = std::as_const(w).span(),
+                                            .pos_weight = std::as_const(p).span(),
+                                            .losses = out});
   };
   const double found = forward(losses.span());
   require_close(losses.span(), expected, 1e-6);
@@ -46,12 +50,24 @@ void check(const kernels::Device& device, const PointwiseLossDims& dims, std::si
   REQUIRE(std::abs(found - total) <= 2e-7 * size_of_terms);
   REQUIRE(std::abs(forward({}) - total) <= 2e-7 * size_of_terms);
   for (bool each : {true, false}) {
-    kernels::pointwise_loss_backward(device, dims, std::span<const double>(wide_x), wide_t, wide_w, wide_p,
-                                     each ? std::span<const double>(wide_dy) : std::span<const double>{}, 0.3,
-                                     expected_dx, expected_dt);
-    kernels::pointwise_loss_backward(
-        device, dims, std::as_const(x).span(), std::as_const(t).span(), std::as_const(w).span(),
-        std::as_const(p).span(), each ? std::as_const(dy).span() : std::span<const float>{}, 0.3, dx.span(), dt.span());
+    kernels::pointwise_loss_backward(device, dims,
+                                     {.x = wide_x,
+                                      .target = wide_t,
+                                      .weight = wide_w,
+                                      .pos_weight = wide_p,
+                                      .dy = each ? std::span<const double>(wide_dy) : std::span<const double>{},
+                                      .scale = 0.3,
+                                      .dx = expected_dx,
+                                      .dtarget = expected_dt});
+    kernels::pointwise_loss_backward(device, dims,
+                                     {.x = std::as_const(x).span(),
+                                      .target = std::as_const(t).span(),
+                                      .weight = std::as_const(w).span(),
+                                      .pos_weight = std::as_const(p).span(),
+                                      .dy = each ? std::as_const(dy).span() : std::span<const float>{},
+                                      .scale = 0.3,
+                                      .dx = dx.span(),
+                                      .dtarget = dt.span()});
     require_close(dx.span(), expected_dx, 1e-6);
     require_close(dt.span(), expected_dt, 1e-6);
   }
@@ -89,11 +105,10 @@ TEST_CASE("pointwise losses: NaN, infinities, ties and huge numbers as the plain
       std::vector<float> losses(x.size()), dx(x.size());
       std::vector<double> wide(x.size()), wide_dx(x.size());
       const auto wide_x = widened(x), wide_t = widened(t);
-      kernels::pointwise_loss_forward(device, dims, std::span<const float>(x), t, {}, {}, losses);
-      kernels::pointwise_loss_forward(device, dims, std::span<const double>(wide_x), wide_t, {}, {}, wide);
-      kernels::pointwise_loss_backward(device, dims, std::span<const float>(x), t, {}, {}, {}, 1, dx, {});
-      kernels::pointwise_loss_backward(device, dims, std::span<const double>(wide_x), wide_t, {}, {}, {}, 1, wide_dx,
-                                       {});
+      kernels::pointwise_loss_forward(device, dims, {.x = x, .target = t, .losses = losses});
+      kernels::pointwise_loss_forward(device, dims, {.x = wide_x, .target = wide_t, .losses = wide});
+      kernels::pointwise_loss_backward(device, dims, {.x = x, .target = t, .dx = dx});
+      kernels::pointwise_loss_backward(device, dims, {.x = wide_x, .target = wide_t, .dx = wide_dx});
       for (std::size_t i = 0; i < x.size(); ++i) {
         INFO("kind " << static_cast<int>(kind) << " x " << x[i] << " target " << t[i]);
         require_close(std::span(losses).subspan(i, 1), std::span(wide).subspan(i, 1), 1e-6,

@@ -29,16 +29,27 @@ void check(const kernels::Device& device, const WeightNormDims& dims, std::size_
   kernels::weight_norm_forward(device, dims, std::as_const(w).span(), std::as_const(gain).span(), y.span(),
                                stats.span());
   require_close(y.span(), expected, 1e-7);
-  kernels::weight_norm_backward(device, dims, In(wide_w), In(wide_gain), std::as_const(wide_stats).span(), In(wide_dy),
-                                std::span<double>(expected), std::span<double>(expected_gain));
-  kernels::weight_norm_backward(device, dims, std::as_const(w).span(), std::as_const(gain).span(),
-                                std::as_const(stats).span(), std::as_const(dy).span(), dw.span(), dgain.span());
+  kernels::weight_norm_backward<double>(device, dims,
+                                        {.w = wide_w,
+                                         .gain = wide_gain,
+                                         .stats = std::as_const(wide_stats).span(),
+                                         .dy = wide_dy,
+                                         .dw = expected,
+                                         .dgain = expected_gain});
+  kernels::WeightNormBackward<float> backward{.w = std::as_const(w).span(),
+                                              .gain = std::as_const(gain).span(),
+                                              .stats = std::as_const(stats).span(),
+                                              .dy = std::as_const(dy).span(),
+                                              .dw = dw.span(),
+                                              .dgain = dgain.span()};
+  kernels::weight_norm_backward(device, dims, backward);
   require_close(dw.span(), expected, 1e-7);
   require_close(dgain.span(), expected_gain, 1e-7);
   // What nobody wants is left alone, and the other is the same.
   Guarded<float> again(features, 0, 0.5f);
-  kernels::weight_norm_backward(device, dims, std::as_const(w).span(), std::as_const(gain).span(),
-                                std::as_const(stats).span(), std::as_const(dy).span(), {}, again.span());
+  backward.dw = {};
+  backward.dgain = again.span();
+  kernels::weight_norm_backward(device, dims, backward);
   REQUIRE(std::ranges::equal(again.span(), dgain.span()));
   kernels::weight_norm_forward(device, dims, std::as_const(w).span(), Floats(), y.span(), stats.span());
   kernels::weight_norm_forward(device, dims, In(wide_w), In(), std::span<double>(expected), wide_stats.span());
@@ -88,8 +99,8 @@ void check_spectral(const kernels::Device& device, std::size_t rows, std::size_t
   kernels::spectral_forward(device, found, Floats(w.span()), y.span());
   for (std::size_t i = 0; i < expected.size(); ++i) expected[i] = wide_w[i] / sigma;
   require_close(y.span(), expected, 1e-6);
-  kernels::spectral_backward(device, found, Floats(w.span()), Floats(u.span()), Floats(v.span()), Floats(dy.span()),
-                             dw.span());
+  kernels::spectral_backward<float>(device, found,
+                                    {.w = w.span(), .u = u.span(), .v = v.span(), .dy = dy.span(), .dw = dw.span()});
   for (std::size_t i = 0; i < expected.size(); ++i)
     expected[i] = wide_dy[i] / sigma - dot / sigma / sigma * b[i / columns] * a[i % columns];
   require_close(dw.span(), expected, 1e-6);
@@ -125,8 +136,7 @@ TEST_CASE("weight norm kernels: a weight far from zero is centered in full, a co
       std::vector<double> stats(9);
       kernels::weight_norm_forward(device, dims, std::span<const float>(w), {}, std::span(y), std::span(stats));
       for (float value : y) REQUIRE(value == 0);
-      kernels::weight_norm_backward(device, dims, std::span<const float>(w), {}, std::span<const double>(stats),
-                                    std::span<const float>(dy), std::span(dw), std::span(dgain));
+      kernels::weight_norm_backward<float>(device, dims, {.w = w, .stats = stats, .dy = dy, .dw = dw, .dgain = dgain});
       for (float value : dw) REQUIRE(value == 0);
       count_case(device.target);
     }
@@ -152,11 +162,10 @@ TEST_CASE("weight norm kernels: the same bits at any number of threads") {
     std::vector<float> y(w.size()), dw(w.size()), dgain(200), u(200, 1), v(600), dm(w.size());
     std::vector<double> stats(600);
     kernels::weight_norm_forward(device, dims, Floats(w), {}, std::span(y), std::span(stats));
-    kernels::weight_norm_backward(device, dims, Floats(w), {}, std::span<const double>(stats), Floats(dy),
-                                  std::span(dw), std::span(dgain));
+    kernels::weight_norm_backward<float>(device, dims, {.w = w, .stats = stats, .dy = dy, .dw = dw, .dgain = dgain});
     kernels::power_iterations(device, 3, 1e-12, Floats(w), std::span(u), std::span(v));
     const double sigma = kernels::bilinear(device, Floats(w), Floats(u), Floats(v));
-    kernels::spectral_backward(device, sigma, Floats(w), Floats(u), Floats(v), Floats(dy), std::span(dm));
+    kernels::spectral_backward<float>(device, sigma, {.w = w, .u = u, .v = v, .dy = dy, .dw = dm});
     for (const auto& part : {dw, dgain, u, v, dm}) y.insert(y.end(), part.begin(), part.end());
     return y;
   };

@@ -6,7 +6,7 @@
 #include "kernels/tiles/tiles.h"
 
 #undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "kernels/runtime/target.cc"
+#define HWY_TARGET_INCLUDE "kernels/target.cc"
 #include "kernels/simd/highway.h"
 
 #if HWY_ONCE

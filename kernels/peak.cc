@@ -6,7 +6,7 @@
 #include "kernels/tiles/tiles.h"
 
 #undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "kernels/runtime/peak.cc"
+#define HWY_TARGET_INCLUDE "kernels/peak.cc"
 #include "kernels/simd/highway.h"
 //
 #include "kernels/simd/lanes-inl.h"
@@ -119,8 +119,8 @@ double tile_rounds(const Device& device, std::size_t rounds) {
 }
 
 void iterate_affine(const Device& device, std::size_t rounds, float a, float b, std::span<float> y) {
-  constexpr std::size_t kGrain = 192;
-  parallel_for(device.pool, y.size(), kGrain, [&](std::size_t begin, std::size_t end) {
+  constexpr std::size_t kPiece = 192;  // twelve chains of 16 floats
+  parallel_for(device.pool, y.size(), kPiece, [&](std::size_t begin, std::size_t end) {
     TAPESTRY_CALL(device.target, IterateAffine)(rounds, a, b, y.data() + begin, end - begin);
   });
 }
