@@ -15,6 +15,7 @@
 #include "autodiff/ops/local_response.h"
 #include "autodiff/ops/loss.h"
 #include "autodiff/ops/matmul.h"
+#include "autodiff/ops/moments.h"
 #include "autodiff/ops/norm.h"
 #include "autodiff/ops/pointwise.h"
 #include "autodiff/ops/pointwise_loss.h"

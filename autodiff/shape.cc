@@ -67,4 +67,11 @@ Shape broadcast(const Shape& a, const Shape& b) {
   return Shape(std::span<const std::int64_t>(sizes.data(), static_cast<std::size_t>(rank)));
 }
 
+bool stretches(const Shape& from, const Shape& to) {
+  if (from.rank() > to.rank()) return false;
+  for (int axis = 1; axis <= from.rank(); ++axis)
+    if (from[-axis] != 1 && from[-axis] != to[-axis]) return false;
+  return true;
+}
+
 }  // namespace tapestry

@@ -52,5 +52,7 @@ std::string to_string(const Shape& shape);  // "[8, 28, 28, 18]"
 // The shape of elementwise work on both: axes are aligned at the end, a size of 1 stretches (NumPy's rule).
 // ShapeError, which names both, where they do not fit.
 Shape broadcast(const Shape& a, const Shape& b);
+// Whether a tensor of shape `from` stretches to `to` by this rule.
+bool stretches(const Shape& from, const Shape& to);
 
 }  // namespace tapestry

@@ -1,6 +1,7 @@
 // Batch normalization, with the running statistics that evaluation uses.
 #pragma once
 
+#include "autodiff/ops/batch_norm.h"
 #include "layers/norm_parts.h"
 
 namespace tapestry {

@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-#include "autodiff/ops/norm_groups.h"
+#include "autodiff/ops/group_norm_sizes.h"
 #include "kernels/error.h"
 
 namespace tapestry {

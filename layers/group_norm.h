@@ -1,6 +1,7 @@
 // Group normalization.
 #pragma once
 
+#include "autodiff/ops/group_norm.h"
 #include "layers/norm_parts.h"
 
 namespace tapestry {

@@ -1,6 +1,7 @@
 // Instance normalization: each channel of each sample by its own statistics.
 #pragma once
 
+#include "autodiff/ops/group_norm.h"
 #include "layers/norm_parts.h"
 
 namespace tapestry {

@@ -3,6 +3,7 @@
 // follow them in their own pass.
 #pragma once
 
+#include "autodiff/ops/layer_norm.h"
 #include "layers/norm_parts.h"
 
 namespace tapestry {

@@ -4,7 +4,7 @@
 
 #include <cmath>
 
-#include "autodiff/ops/norm_inputs.h"
+#include "autodiff/ops/norm_operands.h"
 #include "kernels/error.h"
 
 namespace tapestry::detail {

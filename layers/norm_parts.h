@@ -3,7 +3,8 @@
 
 #include <string_view>
 
-#include "autodiff/ops/norm.h"
+#include "autodiff/axes.h"
+#include "autodiff/replicas.h"
 #include "layers/builder.h"
 #include "layers/fusion.h"
 

@@ -4,7 +4,7 @@
 #include <cmath>
 
 #include "autodiff/ops/elementwise.h"
-#include "autodiff/ops/norm_inputs.h"
+#include "autodiff/ops/norm_operands.h"
 #include "autodiff/ops/pointwise.h"
 #include "autodiff/ops/reduce.h"
 #include "autodiff/ops/reshape.h"

@@ -1,9 +1,9 @@
+#include "autodiff/ops/batch_norm.h"
+
 #include <algorithm>
 #include <cmath>
 
 #include "autodiff/ops/channel_norm.h"
-#include "autodiff/ops/elementwise.h"
-#include "autodiff/ops/norm.h"
 #include "autodiff/ops/normalize.h"
 
 namespace tapestry {

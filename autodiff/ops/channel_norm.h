@@ -1,7 +1,7 @@
 // What group, instance and batch norm share; not part of the public interface.
 #pragma once
 
-#include "autodiff/ops/norm_inputs.h"
+#include "autodiff/ops/norm_operands.h"
 #include "autodiff/ops/pool.h"
 #include "kernels/norm_channels.h"
 

@@ -1,6 +1,6 @@
-#include "autodiff/ops/norm.h"
+#include "autodiff/ops/layer_norm.h"
 
-#include "autodiff/ops/norm_inputs.h"
+#include "autodiff/ops/norm_operands.h"
 #include "autodiff/ops/normalize.h"
 #include "autodiff/ops/reshape.h"
 #include "kernels/norm_rows.h"

@@ -1,57 +1,15 @@
 #include "autodiff/ops/normalize.h"
 
-#include <algorithm>
 #include <limits>
 
-#include "autodiff/ops/norm_inputs.h"
-#include "autodiff/ops/reshape.h"
+#include "autodiff/ops/norm_operands.h"
+#include "autodiff/ops/row_order.h"
 #include "autodiff/ops/shape.h"
-#include "kernels/norm_general.h"
 
 namespace tapestry::detail {
 namespace {
 
 using kernels::GeneralNormDims;
-
-std::size_t count_of(const Shape& shape, const Axes& axes) {
-  return static_cast<std::size_t>(sizes_of(shape, axes).size());
-}
-
-// How x becomes rows: sets first, those that share a row of weight as neighbours.
-struct RowOrder {
-  RowOrder(const Shape& shape, const Var& weight, const Var& bias, const Axes& reduced) {
-    Axes shared;
-    for (int axis : other_axes(shape.rank(), reduced)) {
-      const bool own = (weight.value() && weight.shape()[axis] > 1) || (bias.value() && bias.shape()[axis] > 1);
-      own ? order.add(axis) : shared.add(axis);
-    }
-    weight_rows = count_of(shape, order);
-    parameter = with_ones(shape, shared);
-    for (int axis : shared) order.add(axis);
-    rows = count_of(shape, order);
-    n = count_of(shape, reduced);
-    for (int axis : reduced) order.add(axis);
-    inverse = inverse_order(order);
-    moves = !std::ranges::is_sorted(order);
-  }
-
-  Var rows_of(const Var& x, std::size_t count, const Location& where) const {
-    const Var moved = moves ? permute(x, order, where) : x;
-    return reshape(moved, Shape{static_cast<std::int64_t>(count), static_cast<std::int64_t>(n)}, where);
-  }
-  Var parameter_rows(const Var& given, const Location& where) const {
-    if (!given.value()) return {};
-    return rows_of(given.shape() == parameter ? given : broadcast_to(given, parameter, where), weight_rows, where);
-  }
-  Var back(const Var& y, const Shape& shape, const Location& where) const {
-    return moves ? permute(reshape(y, sizes_of(shape, order), where), inverse, where) : reshape(y, shape, where);
-  }
-
-  Axes order, inverse;
-  Shape parameter;  // of x's rank, with what weight and bias do not have as 1
-  std::size_t rows, n, weight_rows;
-  bool moves;
-};
 
 // Makes the statistics those of all replicas: the mean of their means, and that of their mean squared distances from
 // it.
@@ -80,22 +38,19 @@ void share_products(const ReplicaMean& replicas, std::span<double> products, std
 Normalized norm_rows(const GeneralNormDims& dims, const Var& x, const Var& weight, const Var& bias, const Tensor& mask,
                      const NormalizeOptions& o) {
   const kernels::Device& device = x.device();
-  const auto rows = static_cast<std::int64_t>(dims.rows);
-  Tensor y = x.value().like(), stats = y.like({rows, 3}, DType::float64);
-  if (dims.n == 0) stats.fill(std::numeric_limits<double>::quiet_NaN());
+  Tensor y = x.value().like();
+  const Tensor stats = row_statistics(o.op, dims, x, mask, o.replicas);
   visit_floating(o.op, x.dtype(), [&]<class T>(T) {
-    kernels::norm_moments(device, dims, x.value().span<T>(), mask.span<T>(), stats.span<double>());
-    if (o.replicas) share_moments(o.replicas, stats.span<double>(), y.like({rows}, DType::float64).span<double>());
     kernels::norm_apply(device, dims,
                         {.x = x.value().span<T>(),
                          .weight = weight.value().span<T>(),
                          .bias = bias.value().span<T>(),
-                         .stats = std::as_const(stats).span<double>(),
+                         .stats = stats.span<double>(),
                          .y = y.span<T>()});
   });
   const Var out = record(o.op, y, {x, optional(weight), optional(bias)}, o.where,
                          [op = o.op, &device, dims, replicas = o.replicas, x = x.value(), mask, weight = weight.value(),
-                          stats = std::as_const(stats)](const Tensor& dy, GradSlots grads) {
+                          stats](const Tensor& dy, GradSlots grads) {
                            Tensor dx = grads.overwrite(0), dweight = grads.add(1), dbias = grads.add(2);
                            Tensor products = stats.like({static_cast<std::int64_t>(dims.rows), 2});
                            if (dims.n == 0) products.fill(0);
@@ -131,14 +86,24 @@ Tensor whole_mask(const Tensor& mask, const Var& x, const Location& where) {
   return broadcast_to(x.constant(selection(mask, x.dtype())), x.shape(), where).value();
 }
 
+Tensor row_statistics(const char* op, const GeneralNormDims& dims, const Var& x, const Tensor& mask,
+                      const ReplicaMean& replicas) {
+  const auto rows = static_cast<std::int64_t>(dims.rows);
+  Tensor stats = x.value().like({rows, 3}, DType::float64);
+  if (dims.n == 0) stats.fill(std::numeric_limits<double>::quiet_NaN());
+  visit_floating(op, x.dtype(), [&]<class T>(T) {
+    kernels::norm_moments(x.device(), dims, x.value().span<T>(), mask.span<T>(), stats.span<double>());
+  });
+  if (replicas) share_moments(replicas, stats.span<double>(), stats.like({rows}).span<double>());
+  return stats;
+}
+
 Normalized normalize(const Var& x, const Var& weight, const Var& bias, const NormalizeOptions& o) {
-  const RowOrder order(x.shape(), weight, bias, o.axes);
-  const GeneralNormDims dims{
-      .rows = order.rows, .n = order.n, .weight_rows = order.weight_rows, .epsilon = o.epsilon, .center = o.center};
-  const Tensor mask = o.mask ? order.rows_of(x.constant(o.mask), dims.rows, o.where).value() : Tensor{};
-  Normalized result = norm_rows(dims, order.rows_of(x, dims.rows, o.where), order.parameter_rows(weight, o.where),
-                                order.parameter_rows(bias, o.where), mask, o);
-  result.y = order.back(result.y, x.shape(), o.where);
+  const RowOrder order(x.shape(), o.axes, weight, bias);
+  const Tensor mask = o.mask ? order.rows_of(x.constant(o.mask), o.where).value() : Tensor{};
+  Normalized result = norm_rows(order.dims(o.epsilon, o.center), order.rows_of(x, o.where),
+                                order.parameter_rows(weight, o.where), order.parameter_rows(bias, o.where), mask, o);
+  result.y = order.back(result.y, o.where);
   return result;
 }
 

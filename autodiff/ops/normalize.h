@@ -5,6 +5,7 @@
 #include "autodiff/axes.h"
 #include "autodiff/record.h"
 #include "autodiff/replicas.h"
+#include "kernels/norm_general.h"
 
 namespace tapestry::detail {
 
@@ -28,6 +29,10 @@ struct Normalized {
 // y = (x - mean) / sqrt(var + epsilon) * weight + bias. weight and bias have x's rank and type, and x's sizes or 1, or
 // hold nothing. x is brought into rows, one a set, and saved with their statistics.
 Normalized normalize(const Var& x, const Var& weight, const Var& bias, const NormalizeOptions& options);
+
+// The statistics of x [rows, n] as kernels want them, [rows, 3]; those of all replicas. The mask is nothing or as x.
+Tensor row_statistics(const char* op, const kernels::GeneralNormDims& dims, const Var& x, const Tensor& mask,
+                      const ReplicaMean& replicas);
 
 // The mask, where there is one, as normalize wants it.
 Tensor whole_mask(const Tensor& mask, const Var& x, const Location& where);

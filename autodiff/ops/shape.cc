@@ -99,10 +99,7 @@ Var transpose(const Var& x, int axis_a, int axis_b, Location where) {
 
 Var broadcast_to(const Var& x, const Shape& shape, Location where) {
   require_floating("broadcast_to", x, where);
-  bool fits = x.shape().rank() <= shape.rank();
-  for (int axis = 1; fits && axis <= x.shape().rank(); ++axis)
-    fits = x.shape()[-axis] == 1 || x.shape()[-axis] == shape[-axis];
-  if (!fits)
+  if (!stretches(x.shape(), shape))
     fail<ShapeError>(where, "broadcast_to",
                      fmt::format("{} does not stretch to {}", to_string(x.shape()), to_string(shape)));
   const Device& device = x.device();

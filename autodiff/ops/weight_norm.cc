@@ -5,7 +5,7 @@
 #include <array>
 #include <cmath>
 
-#include "autodiff/ops/norm_inputs.h"
+#include "autodiff/ops/norm_operands.h"
 #include "autodiff/ops/shape.h"
 #include "kernels/weight_norm.h"
 

@@ -5,6 +5,9 @@
 #include <algorithm>
 #include <cmath>
 
+#include "autodiff/ops/elementwise.h"
+#include "autodiff/ops/moments.h"
+#include "autodiff/ops/reshape.h"
 #include "autodiff/tape.h"
 #include "kernels/random.h"
 
@@ -108,8 +111,20 @@ Options common(const NormCase& c, const Var& residual, const Tensor& mask) {
   return options;
 }
 
+// As a user writes a norm.
+Var written(const NormCase& c, const Tensor& mask, const Var& x, const Var& weight, const Var& bias,
+            const Var& residual) {
+  Shape beside = c.shape;
+  for (int axis : axes_but(c.shape, features(c))) beside = beside.with(axis, 1);
+  const auto lying = [&](const Var& parameter) { return parameter.value() ? reshape(parameter, beside) : parameter; };
+  const Moments m = moments(x, {.axes = reduction(c), .mask = mask});
+  const Var y = normalize_with(x, m.mean, m.variance, lying(weight), lying(bias), {.epsilon = c.epsilon});
+  return activate(residual.value() ? y + residual : y, c.relu ? Activation::relu : Activation::none);
+}
+
 Var apply(const NormCase& c, const Running& running, const Tensor& mask, const Var& x, const Var& weight,
           const Var& bias, const Var& residual) {
+  if (c.written) return written(c, mask, x, weight, bias, residual);
   if (c.kind == NormKind::group) {
     auto options = common<GroupNormOptions>(c, residual, mask);
     options.num_groups = c.num_groups;
@@ -159,10 +174,10 @@ std::string describe(const NormCase& c) {
   return fmt::format(
       "{} of {}: groups {}, axes {}, reduction [{}], features [{}], per position {}, mask {}, epsilon {}, weight {}, "
       "bias "
-      "{}, residual {}, relu {}, mean {}, std {}, dy_mean {}, seed {}",
+      "{}, residual {}, relu {}, written {}, mean {}, std {}, dy_mean {}, seed {}",
       kind_name(c.kind), to_string(c.shape), c.num_groups, c.axes, fmt::join(c.reduction, ","),
       fmt::join(c.features, ","), c.per_position, c.mask ? to_string(*c.mask) : "none", c.epsilon, c.weight, c.bias,
-      c.residual, c.relu, c.mean, c.constant ? 0 : c.std, c.dy_mean, c.seed);
+      c.residual, c.relu, c.written, c.mean, c.constant ? 0 : c.std, c.dy_mean, c.seed);
 }
 
 Shape parameter_shape(const NormCase& c) {
@@ -246,7 +261,7 @@ NormResults run(Context& context, const NormCase& c, const NormProblem& problem,
                       .dweight = gradient(weight),
                       .dbias = gradient(bias),
                       .dresidual = gradient(residual)};
-  if (c.kind == NormKind::batch_train) {
+  if (c.kind == NormKind::batch_train && !c.written) {
     results.running_mean = values_of(running.mean.value());
     results.running_var = values_of(running.var.value());
   }

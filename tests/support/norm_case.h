@@ -27,6 +27,7 @@ struct NormCase {
   double share = 0.25;                                         // the weight of the new running statistics
   double epsilon = 1e-5;
   bool fast_variance = true;
+  bool written = false;  // the norm is made of moments and normalize_with: of kind layer, instance or batch_train
   bool weight = true, bias = true, residual = false, relu = false;
   bool constant = false;     // all elements are `mean`
   double mean = 0, std = 1;  // of x

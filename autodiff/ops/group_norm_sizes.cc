@@ -1,4 +1,4 @@
-#include "autodiff/ops/norm_groups.h"
+#include "autodiff/ops/group_norm_sizes.h"
 
 #include <fmt/format.h>
 

@@ -1,4 +1,4 @@
-#include "autodiff/ops/norm_inputs.h"
+#include "autodiff/ops/norm_operands.h"
 
 #include <algorithm>
 
@@ -30,11 +30,7 @@ void check_beside(const char* op, const char* name, const Var& input, const Var&
 }
 
 void check_mask(const char* op, const Tensor& mask, const Shape& x, const Location& where) {
-  if (!mask) return;
-  bool fits = mask.rank() <= x.rank();
-  for (int axis = 1; fits && axis <= mask.rank(); ++axis)
-    fits = mask.shape()[-axis] == 1 || mask.shape()[-axis] == x[-axis];
-  if (!fits)
+  if (mask && !stretches(mask.shape(), x))
     fail<ShapeError>(where, op, fmt::format("mask {} does not stretch to x {}", to_string(mask.shape()), to_string(x)));
 }
 
