@@ -28,7 +28,7 @@ std::string describe(const Flow& flow) { return flow.shape ? to_string(*flow.sha
 
 }  // namespace
 
-// Gives cells and layers their paths, and lists them.
+// Gives parameters, buffers and layers their paths, and lists them.
 class Builder::Namer : public Visitor {
  public:
   explicit Namer(Builder& builder) : builder_(builder) {}
@@ -40,16 +40,16 @@ class Builder::Namer : public Visitor {
   }
 
  protected:
-  void visit_parameter(Parameter& parameter) override { add(builder_.parameters_, parameter.cell()); }
-  void visit_buffer(Buffer& buffer) override { add(builder_.buffers_, buffer.cell()); }
+  void visit_parameter(Parameter& parameter) override { add(builder_.parameters_, parameter); }
+  void visit_buffer(Buffer& buffer) override { add(builder_.buffers_, buffer); }
 
  private:
-  void add(ParameterList& list, const std::shared_ptr<detail::Cell>& cell) {
-    if (std::ranges::find(list, cell) != list.end())
-      throw ArgumentError(fmt::format("build: '{}' and '{}' are the same cell", cell->name, path()));
-    cell->name = path();
-    cell->names = builder_.context_.names();
-    list.push_back(cell);
+  void add(ParameterList& list, const StateRef& state) {
+    if (std::ranges::find(list, state) != list.end())
+      throw ArgumentError(fmt::format("build: '{}' and '{}' are the same", state.name(), path()));
+    state.cell()->name = path();
+    state.cell()->names = builder_.context_.names();
+    list.push_back(state);
   }
 
   Builder& builder_;
@@ -74,7 +74,7 @@ void Builder::declare(detail::Cell& cell, const Shape& shape, DType dtype, const
 
 void Builder::parameter(Parameter& parameter, const Shape& shape, const Initializer& initializer,
                         const ParameterOptions& options) {
-  const auto found = std::ranges::find(parameters_, parameter.cell());
+  const auto found = std::ranges::find(parameters_, parameter);
   if (found == parameters_.end()) throw ArgumentError("build: a parameter is declared that visit() does not name");
   const auto number = static_cast<std::uint64_t>(found - parameters_.begin());
   parameter.cell()->layout = options.layout;
@@ -86,7 +86,7 @@ void Builder::parameter(Parameter& parameter, const Shape& shape, const Initiali
 
 void Builder::buffer(Buffer& buffer, const Shape& shape, const Initializer& initializer, DType dtype,
                      const Shape& flattened) {
-  const auto found = std::ranges::find(buffers_, buffer.cell());
+  const auto found = std::ranges::find(buffers_, buffer);
   if (found == buffers_.end()) throw ArgumentError("build: a buffer is declared that visit() does not name");
   constexpr std::uint64_t kBuffers = std::uint64_t{1} << 40;  // beyond the numbers of parameters
   const auto number = kBuffers + static_cast<std::uint64_t>(found - buffers_.begin());
@@ -167,10 +167,10 @@ Flow Builder::replace(const Flow& in, int axis, std::int64_t size) {
 
 void Builder::require_declared() const {
   for (const ParameterList* list : {&parameters_, &buffers_})
-    for (const auto& cell : *list)
-      if (!cell->value)
+    for (const StateRef& state : *list)
+      if (!state.built())
         throw ArgumentError(
-            fmt::format("build: '{}' got no shape: its layer needs a build() that declares it", cell->name));
+            fmt::format("build: '{}' got no shape: its layer needs a build() that declares it", state.name()));
 }
 
 namespace detail {
@@ -178,9 +178,9 @@ namespace detail {
 Summary build_model(Context& context, const LayerRef& model, const Flow& input, DType dtype, WhenBuilt when_built) {
   Builder builder(context, dtype);
   Builder::Namer(builder).visit_layer(model);
-  const auto built = [](const std::shared_ptr<Cell>& cell) { return static_cast<bool>(cell->value); };
   if (when_built == WhenBuilt::refuse && !builder.parameters_.empty() &&
-      std::ranges::all_of(builder.parameters_, built) && std::ranges::all_of(builder.buffers_, built))
+      std::ranges::all_of(builder.parameters_, &StateRef::built) &&
+      std::ranges::all_of(builder.buffers_, &StateRef::built))
     throw ArgumentError("build: the model was built before");
   try {
     builder.summary_.output = builder.nested(model, input).shape;

@@ -13,12 +13,12 @@ namespace {
 using Entries = std::span<const ParameterGradient>;
 
 std::string_view name_of(Entries entries, std::size_t i) {
-  return i < entries.size() ? std::string_view(entries[i].cell->name) : "nothing";
+  return i < entries.size() ? std::string_view(entries[i].parameter.name()) : "nothing";
 }
 
 void check_same(Entries first, Entries other, std::size_t replica) {
   for (std::size_t i = 0; i < std::max(first.size(), other.size()); ++i) {
-    if (i >= first.size() || i >= other.size() || first[i].cell != other[i].cell)
+    if (i >= first.size() || i >= other.size() || first[i].parameter != other[i].parameter)
       throw ArgumentError(fmt::format("replicas: gradient {} is of '{}' in replica 0, of '{}' in replica {}", i,
                                       name_of(first, i), name_of(other, i), replica));
     if (static_cast<bool>(first[i].gradient) != static_cast<bool>(other[i].gradient))
