@@ -178,12 +178,9 @@ Var untaped(const char* op, Tensor y, std::span<const InputRef> inputs, const Lo
 
 }  // namespace detail
 
-// Apart from the streams that users name, from those of initializers and from those of shuffling.
-constexpr std::uint64_t kDropoutStreams = std::uint64_t{1} << 62;
-
 std::uint64_t random_stream(const Var& x) {
   if (x.tape() == nullptr || x.tape()->generation != x.generation()) return 0;
-  return kDropoutStreams | x.tape()->step << 24 | ++x.tape()->draws;
+  return SeedStreams::kDropout | x.tape()->step << 24 | ++x.tape()->draws;
 }
 
 }  // namespace tapestry

@@ -88,7 +88,7 @@ void Builder::buffer(Buffer& buffer, const Shape& shape, const Initializer& init
                      const Shape& flattened) {
   const auto found = std::ranges::find(buffers_, buffer);
   if (found == buffers_.end()) throw ArgumentError("build: a buffer is declared that visit() does not name");
-  constexpr std::uint64_t kBuffers = std::uint64_t{1} << 40;  // beyond the numbers of parameters
+  constexpr std::uint64_t kBuffers = std::uint64_t{1} << 40;  // more than there can be parameters
   const auto number = kBuffers + static_cast<std::uint64_t>(found - buffers_.begin());
   buffer.cell()->flattened = flattened;
   declare(*buffer.cell(), shape, dtype,

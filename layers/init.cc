@@ -12,9 +12,6 @@
 namespace tapestry {
 namespace {
 
-// Streams of parameters start here, far from the small numbers that users take for their own.
-constexpr std::uint64_t kFirstStream = std::uint64_t{0x9A7A} << 48;
-
 template <class Value>
 Tensor fill(const Context& context, const Shape& shape, DType dtype, const Value& value) {
   Tensor tensor = context.empty(shape, dtype);
@@ -186,7 +183,7 @@ Initializer default_initializer() { return Kaiming{.slope = std::sqrt(5.0)}; }
 
 Tensor initialize(const Initializer& initializer, const Context& context, const Shape& shape, Fans fans,
                   std::uint64_t number, DType dtype) {
-  const Philox philox(context.seed(), kFirstStream + number);
+  const Philox philox(context.seed(), SeedStreams::kInitializers + number);
   const auto with_std = [&](Distribution distribution, double std) {
     return scaled(context, shape, dtype, philox, distribution, std);
   };
