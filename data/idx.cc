@@ -11,7 +11,7 @@
 namespace tapestry::data {
 namespace {
 
-constexpr std::size_t kFirstBytes = std::size_t{1} << 20;
+constexpr std::size_t kFirstBytes = std::size_t{1} << 20;  // the memory that a header gets before elements are read
 
 std::size_t element_bytes(unsigned type) {
   switch (type) {

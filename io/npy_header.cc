@@ -44,7 +44,7 @@ class Reader {
  private:
   [[noreturn]] void fail(const std::string& message) const {
     refuse_(message);
-    throw FileError(message);  // not reached
+    throw FileError(message);  // refuse_ has thrown
   }
 
   template <class T>

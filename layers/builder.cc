@@ -113,7 +113,8 @@ Flow Builder::nested(const detail::LayerRef& layer, const Flow& in) {
     const auto elements = static_cast<double>(out.shape ? out.shape->size() : 0);
     line.cost = {elements, elements * static_cast<double>(dtype_bytes(dtype_))};
   } else if (line.parameters == 0) {
-    summary_.layers.erase(summary_.layers.begin() + static_cast<std::ptrdiff_t>(row));  // its parts say it all
+    summary_.layers.erase(summary_.layers.begin() +
+                          static_cast<std::ptrdiff_t>(row));  // the lines of its parts have all that it has
   }
   return out;
 }
@@ -126,7 +127,7 @@ Flow Builder::chain(const detail::LayerRef& layer, const Flow& in) {
     flow = nested(part, flow);
   }
   if (!in.shape) return {};
-  constexpr std::int64_t kSamples = 2;  // of which even norms without running statistics can make a mean
+  constexpr std::int64_t kSamples = 2;  // one has no variance over the batch
   const Var y = layer.forward(context_.input(context_.zeros(in.shape->prepend(kSamples), dtype_)), Mode::eval);
   if (!y.value()) return {};
   if (y.shape().rank() == 0 || y.shape()[0] != kSamples)

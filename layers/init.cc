@@ -30,7 +30,7 @@ double lower_tail(double x) { return std::erfc(-x / std::numbers::sqrt2) / 2; }
 // erf^-1 (2008); two Halley steps bring its 2e-3 to rounding.
 double lower_quantile(double p) {
   const double log_term = std::log(4 * p * (1 - p));
-  constexpr double kA = 0.147;
+  constexpr double kA = 0.147;  // his
   const double half = 2 / (std::numbers::pi * kA) + log_term / 2;
   double y = std::sqrt(std::max(0.0, std::sqrt(half * half - log_term / kA) - half));  // erfc(y) = 2p
   for (int i = 0; i < 2; ++i) {
@@ -48,7 +48,7 @@ Tensor truncated(const Context& context, const Shape& shape, DType dtype, const 
     throw ArgumentError(
         fmt::format("TruncatedNormal: needs std > 0 and low < high, got {}, {} and {}", init.std, init.low, init.high));
   double low = (init.low - init.mean) / init.std, high = (init.high - init.mean) / init.std;
-  const double sign = low > 0 ? -1 : 1;  // the lower tail is the exact one
+  const double sign = low > 0 ? -1 : 1;  // mirrored: probabilities near 1 have lost the digits that those near 0 have
   if (low > 0) std::tie(low, high) = std::pair(-high, -low);
   const double first = lower_tail(low), width = lower_tail(high) - first;
   if (!(width > 0))

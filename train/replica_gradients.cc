@@ -50,7 +50,8 @@ void mean_of(std::span<const Gradients* const> shared, std::size_t i, std::size_
 
 void mean_gradients(Meeting& meeting, int replica, const Call& all, const Gradients& own,
                     std::span<const Gradients*> shared) {
-  // That they change, each replica says of its own, so that an optimizer looks again whether they are finite.
+  // The gradients will change: each replica takes a writable span of its own, after which an optimizer no longer trusts
+  // that backward found them finite.
   for (const ParameterGradient& entry : own.parameters())
     if (Tensor gradient = entry.gradient)
       visit_floating("gradient", gradient.dtype(), [&]<class T>(T) { gradient.span<T>(); });
