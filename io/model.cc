@@ -75,7 +75,7 @@ void load_state(std::span<const StateEntry> state, std::span<const NamedTensor> 
     if (!options.partial && !known.contains(entry.name))
       mismatches.push_back(fmt::format("'{}' is not in the model", printable(entry.name)));
   if (!mismatches.empty()) fail_file(source, fmt::format("does not fit the model: {}", fmt::join(mismatches, "; ")));
-  for (auto& [state, tensor] : found) state.assign(tensor);
+  for (auto& [target, tensor] : found) target.assign(tensor);
 }
 
 }  // namespace tapestry::io::detail

@@ -105,11 +105,11 @@ TEST_CASE("build: sizes flow through a Sequential, names are numbers, all parame
   Sequential model = Input{6} >> Linear{{.out = 4}} >> Linear{{.out = 3, .bias = false}};
   model.build(context);
   CHECK(names(model.state()) == Names{"0.weight", "0.bias", "1.weight"});
-  CHECK(model.parameters()[1]->name == "0.bias");
+  CHECK(model.parameters()[1].name() == "0.bias");
   CHECK(model.get<Linear>(0).weight.shape() == Shape{6, 4});
   CHECK(model.get<Linear>(1).weight.shape() == Shape{4, 3});
-  CHECK(model.parameters()[0]->layout == FileLayout::linear);
-  CHECK(model.parameters()[1]->layout == FileLayout::as_is);
+  CHECK(model.parameters()[0].cell()->layout == FileLayout::linear);
+  CHECK(model.parameters()[1].cell()->layout == FileLayout::as_is);
   CHECK(parameter_count(model) == 6 * 4 + 4 + 4 * 3);
   CHECK(one_block(model.parameters()));
   CHECK(model(context.input(context.full({2, 6}, 1)), Mode::eval).shape() == Shape{2, 3});

@@ -77,8 +77,8 @@ TEST_CASE("Sequential: a copy has numbers and one block of its own") {
   model.build(shared_context());
   Sequential copy = model;
   CHECK(one_block(copy.parameters()));
-  CHECK(!copy.parameters()[0]->value.block().same(model.parameters()[0]->value.block()));
-  CHECK(copy.parameters()[2]->name == "2.weight");
+  CHECK(!copy.parameters()[0].value().block().same(model.parameters()[0].value().block()));
+  CHECK(copy.parameters()[2].name() == "2.weight");
   CHECK(output(copy, {4, 2, 3}) == output(model, {4, 2, 3}));
 
   const std::vector<float> before = output(model, {4, 2, 3});
@@ -169,7 +169,7 @@ TEST_CASE("Residual: the shortcut is added, through a projection where shapes ch
       Input{2} >> Residual{Linear{{.out = 3}} >> Linear{{.out = 1, .bias = false, .weight_init = Constant{0}}},
                            Linear{{.out = 1, .bias = false, .weight_init = twos}}};
   projected.build(context);
-  CHECK(projected.parameters().back()->name == "0.projection.weight");
+  CHECK(projected.parameters().back().name() == "0.projection.weight");
   CHECK(projected.state()[1].name == "0.body.0.bias");
   CHECK(values(projected(context.input(context.tensor({1, 2}, {1, 10})), Mode::eval).value()) ==
         std::vector<float>{22});
