@@ -12,7 +12,7 @@ namespace tapestry {
 
 // A parameter and its gradient; `gradient` holds nothing when none arrived.
 struct ParameterGradient {
-  std::shared_ptr<detail::Cell> cell;
+  StateRef parameter;
   Tensor gradient;
   bool finite = false;        // as it left backward, which looks at each gradient while it is still in the cache
   std::uint32_t version = 0;  // of its memory then
@@ -33,7 +33,7 @@ class Gradients {
   // dLoss/dx for a leaf of the tape; zeros when the loss does not depend on it. ArgumentError when x is no such leaf.
   Tensor operator[](const Var& x) const;
   // Nothing when the parameter got no gradient.
-  Tensor operator[](const Parameter& parameter) const;
+  Tensor operator[](const StateRef& parameter) const;
 
   // The parameters that took part, in order of first use. Gradients of parameters that share a block share one too, at
   // the same offsets, with zeros in the gaps.

@@ -8,7 +8,7 @@
 
 namespace tapestry {
 
-void StateCell::fail_moved() { throw ArgumentError("this parameter or buffer was moved from"); }
+void StateRef::fail_moved() { throw ArgumentError("this parameter or buffer was moved from"); }
 
 Var Parameter::on(const Var& x) const {
   if (!built()) throw ArgumentError(fmt::format("parameter '{}' has no value yet: build the model first", name()));
@@ -22,7 +22,7 @@ Var Parameter::on(const Var& x) const {
     tape->watched.push_back({cell_->value, cell_->value.block().version()});
     return x.constant(cell_->value);
   }
-  return Var(cell_->value, x.context(), tape, x.generation(), tape->parameter_leaf(cell_));
+  return Var(cell_->value, x.context(), tape, x.generation(), tape->parameter_leaf(*this));
 }
 
 const Tensor& Buffer::next(const Var& x) const {
@@ -47,28 +47,28 @@ void Buffer::update(const Var& x, Tensor next, const Location& where) const {
   x.tape()->queue.push_back({cell_, std::move(next)});
 }
 
-void flatten(const ParameterList& cells) {
+void flatten(const ParameterList& states) {
   constexpr std::int64_t kAlignment = 64;
   for (DType dtype : {DType::float32, DType::float64, DType::int64}) {
     const std::int64_t step = kAlignment / static_cast<std::int64_t>(dtype_bytes(dtype));
     const auto padded = [&](const Tensor& value) { return (value.size() + step - 1) / step * step; };
     std::int64_t total = 0;
     const Tensor* first = nullptr;
-    for (const auto& cell : cells)
-      if (cell->value && cell->value.dtype() == dtype) {
-        total += padded(cell->value);
-        if (first == nullptr) first = &cell->value;
+    for (const StateRef& state : states)
+      if (state.built() && state.value().dtype() == dtype) {
+        total += padded(state.value());
+        if (first == nullptr) first = &state.value();
       }
     if (first == nullptr) continue;
     Tensor flat = first->like(Shape{total});
     std::memset(flat.raw(), 0, flat.bytes());
     std::int64_t offset = 0;
-    for (const auto& cell : cells) {
-      if (!cell->value || cell->value.dtype() != dtype) continue;
-      Tensor view = flat.view(offset, cell->value.shape());
-      std::memcpy(view.raw(), cell->value.raw(), view.bytes());
+    for (const StateRef& state : states) {
+      if (!state.built() || state.value().dtype() != dtype) continue;
+      Tensor view = flat.view(offset, state.shape());
+      std::memcpy(view.raw(), state.value().raw(), view.bytes());
       offset += padded(view);
-      cell->value = std::move(view);
+      state.cell()->value = std::move(view);
     }
   }
 }

@@ -178,26 +178,9 @@ Var untaped(const char* op, Tensor y, std::span<const InputRef> inputs, const Lo
 
 }  // namespace detail
 
-// Apart from the streams that users name, from those of initializers and from those of shuffling.
-constexpr std::uint64_t kDropoutStreams = std::uint64_t{1} << 62;
-
 std::uint64_t random_stream(const Var& x) {
   if (x.tape() == nullptr || x.tape()->generation != x.generation()) return 0;
-  return kDropoutStreams | x.tape()->step << 24 | ++x.tape()->draws;
+  return SeedStreams::kDropout | x.tape()->step << 24 | ++x.tape()->draws;
 }
-
-const kernels::Device& Var::device() const {
-  if (context_ == nullptr) throw ArgumentError("this Var holds nothing");
-  return context_->device;
-}
-
-const ContextOptions& Var::options() const {
-  if (context_ == nullptr) throw ArgumentError("this Var holds nothing");
-  return context_->options;
-}
-
-Var Var::detach() const { return constant(value_); }
-
-Var Var::constant(Tensor value) const { return Var(std::move(value), context_, tape_, generation_, -1); }
 
 }  // namespace tapestry

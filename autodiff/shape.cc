@@ -11,11 +11,10 @@ namespace tapestry {
 Shape::Shape(std::span<const std::int64_t> sizes) {
   if (sizes.size() > static_cast<std::size_t>(kMaxRank))
     throw ShapeError(fmt::format("shape: at most {} axes, got {}", kMaxRank, sizes.size()));
-  constexpr std::int64_t kLimit = std::int64_t{1} << 46;
   std::int64_t product = 1;
   for (std::int64_t size : sizes) {
     if (size < 0) throw ShapeError(fmt::format("shape: sizes must not be negative, got {}", size));
-    if (size != 0 && product > kLimit / size) throw ShapeError("shape: more than 2^46 elements");
+    if (size != 0 && product > kMaxSize / size) throw ShapeError("shape: more than 2^46 elements");
     sizes_[static_cast<std::size_t>(rank_++)] = size;
     product *= std::max<std::int64_t>(size, 1);
   }

@@ -12,9 +12,12 @@ namespace tapestry {
 class Shape {
  public:
   static constexpr int kMaxRank = 6;
+  // Elements. Eight bytes each are more than machines address, and far from where 64 bits end: no product of sizes,
+  // bytes or strides overflows.
+  static constexpr std::int64_t kMaxSize = std::int64_t{1} << 46;
 
   Shape() = default;  // rank 0: one element
-  // ShapeError for a negative size, more than 6 axes, or a product that does not fit 2^46 elements.
+  // ShapeError for a negative size, more than 6 axes, or more than 2^46 elements.
   Shape(std::initializer_list<std::int64_t> sizes) : Shape(std::span(sizes.begin(), sizes.size())) {}
   explicit Shape(std::span<const std::int64_t> sizes);
 

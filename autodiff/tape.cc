@@ -84,7 +84,7 @@ Gradients Tape::run_backward(const Var& y, Tensor dy) {
           "backward: {} was changed after it was recorded",
           leaf.parameter < 0 ? "a variable"
                              : "the block of parameter '" +
-                                   tape.parameters[static_cast<std::size_t>(leaf.parameter)].cell->name + "'"));
+                                   tape.parameters[static_cast<std::size_t>(leaf.parameter)].parameter.name() + "'"));
   for (const detail::Watched& entry : tape.watched)
     if (entry.value.block().version() != entry.version)
       throw ArgumentError(fmt::format("backward: an input or a frozen parameter, {}, was changed after it was recorded",
@@ -138,9 +138,9 @@ Tensor Gradients::operator[](const Var& x) const {
   return zeros;
 }
 
-Tensor Gradients::operator[](const Parameter& parameter) const {
+Tensor Gradients::operator[](const StateRef& parameter) const {
   for (const ParameterGradient& entry : state_->parameters)
-    if (entry.cell == parameter.cell()) return entry.gradient;
+    if (entry.parameter == parameter) return entry.gradient;
   return {};
 }
 

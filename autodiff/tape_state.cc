@@ -66,31 +66,34 @@ void* TapeState::reserve(std::size_t bytes, std::size_t alignment) {
   }
 }
 
-std::int32_t TapeState::parameter_leaf(const std::shared_ptr<Cell>& cell) {
+std::int32_t TapeState::parameter_leaf(const StateRef& parameter) {
   if (parameter_table.size() < 2 * (parameters.size() + 1)) {
     parameter_table.assign(std::max<std::size_t>(64, 2 * parameter_table.size()), 0);
     for (std::size_t i = 0; i < parameters.size(); ++i) {
-      std::size_t at = reinterpret_cast<std::uintptr_t>(parameters[i].cell.get()) / 16 % parameter_table.size();
+      std::size_t at =
+          reinterpret_cast<std::uintptr_t>(parameters[i].parameter.cell().get()) / 16 % parameter_table.size();
       while (parameter_table[at] != 0) at = (at + 1) % parameter_table.size();
       parameter_table[at] = static_cast<std::int32_t>(i) + 1;
     }
   }
-  std::size_t at = reinterpret_cast<std::uintptr_t>(cell.get()) / 16 % parameter_table.size();
+  std::size_t at = reinterpret_cast<std::uintptr_t>(parameter.cell().get()) / 16 % parameter_table.size();
   for (; parameter_table[at] != 0; at = (at + 1) % parameter_table.size()) {
     const std::int32_t number = parameter_table[at] - 1;
-    if (parameters[static_cast<std::size_t>(number)].cell != cell) continue;
+    if (parameters[static_cast<std::size_t>(number)].parameter != parameter) continue;
     const Leaf& leaf = leaves[static_cast<std::size_t>(parameter_leaves[static_cast<std::size_t>(number)])];
-    if (std::as_const(cell->value).raw() != leaf.value.raw() || cell->value.shape() != leaf.value.shape())
-      throw ArgumentError("parameter '" + cell->name + "' was replaced between two uses on one tape");
+    if (parameter.value().raw() != leaf.value.raw() || parameter.shape() != leaf.value.shape())
+      throw ArgumentError("parameter '" + parameter.name() + "' was replaced between two uses on one tape");
     return leaf.node;
   }
   const auto node = static_cast<std::int32_t>(nodes.size());
   parameter_table[at] = static_cast<std::int32_t>(parameters.size()) + 1;
   parameter_leaves.push_back(static_cast<std::int32_t>(leaves.size()));
-  leaves.push_back({node, static_cast<std::int32_t>(parameters.size()), cell->value, cell->value.block().version()});
-  parameters.push_back({.cell = cell, .gradient = {}});
-  gradient_block(cell->value);  // now, and it lies below what the step saves, not as an island amid what backward frees
-  nodes.push_back({"parameter", {}, nullptr, nullptr, cell->value.shape(), cell->value.dtype(), 0, 0});
+  leaves.push_back(
+      {node, static_cast<std::int32_t>(parameters.size()), parameter.value(), parameter.value().block().version()});
+  parameters.push_back({.parameter = parameter, .gradient = {}});
+  gradient_block(
+      parameter.value());  // now, and it lies below what the step saves, not as an island amid what backward frees
+  nodes.push_back({"parameter", {}, nullptr, nullptr, parameter.value().shape(), parameter.value().dtype(), 0, 0});
   return node;
 }
 

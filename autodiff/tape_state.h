@@ -58,7 +58,7 @@ struct TapeState {
   Tensor new_gradient(std::int32_t node);
   Tensor gradient_block(const Tensor& value);  // beside the block of a parameter's value; made at its first use
   Tensor parameter_gradient(const Tensor& value);
-  std::int32_t parameter_leaf(const std::shared_ptr<Cell>& cell);
+  std::int32_t parameter_leaf(const StateRef& parameter);
   void* reserve(std::size_t bytes, std::size_t alignment);
   Tensor new_scratch(std::int32_t node);
   void merge_scratch();

@@ -11,12 +11,9 @@
 namespace tapestry::data {
 namespace {
 
-// Dropout and initializers draw from streams below this one.
-constexpr std::uint64_t kShuffleStream = std::uint64_t{1} << 63;
-
 // A permutation of 0 ... N - 1 from f(seed, epoch) (Fisher and Yates; Durstenfeld 1964).
 void shuffle(std::span<std::int64_t> order, std::uint64_t seed, std::int64_t epoch) {
-  const Philox philox(seed, kShuffleStream | static_cast<std::uint64_t>(epoch));
+  const Philox philox(seed, SeedStreams::kShuffles | static_cast<std::uint64_t>(epoch));
   for (std::size_t i = 0; i < order.size(); ++i) order[i] = static_cast<std::int64_t>(i);
   for (std::size_t i = order.size(); i > 1; --i) std::swap(order[i - 1], order[philox.below(i, i)]);
 }

@@ -131,7 +131,7 @@ Dataset Dataset::slice(std::int64_t begin, std::int64_t end, const Location& whe
 }
 
 Batches Dataset::batches(Context& context, const BatchOptions& options) const {
-  static_cast<void>(examples());  // there are some, or an error
+  static_cast<void>(examples());  // throws where it holds nothing
   return Batches(part_, context, options);
 }
 

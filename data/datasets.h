@@ -4,6 +4,7 @@
 
 #include <string_view>
 
+#include "data/cifar.h"
 #include "data/idx.h"
 #include "data/mnist.h"
 #include "data/solids.h"
@@ -17,6 +18,8 @@ struct NamedDataset {
 };
 
 inline constexpr NamedDataset kDatasets[] = {
+    {"cifar-10", [](const std::string& directory) { return cifar10({.directory = directory}); }},
+    {"cifar-100", [](const std::string& directory) { return cifar100({.directory = directory}); }},
     {"fashion-mnist", [](const std::string& directory) { return fashion_mnist({.directory = directory}); }},
     {"mnist", [](const std::string& directory) { return mnist({.directory = directory}); }},
 };

@@ -20,7 +20,7 @@ namespace tapestry::data {
 namespace {
 
 constexpr std::size_t kBuffer = 64 * 1024;
-constexpr std::uint64_t kMostRatio = 1032;  // of deflate
+constexpr std::uint64_t kMostRatio = 1032;  // of deflate, which can tell 258 bytes by two bits
 
 std::string_view kind_of(mode_t mode) {
   if (S_ISDIR(mode)) return "a directory";

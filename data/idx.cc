@@ -11,7 +11,7 @@
 namespace tapestry::data {
 namespace {
 
-constexpr std::size_t kFirstBytes = std::size_t{1} << 20;
+constexpr std::size_t kFirstBytes = std::size_t{1} << 20;  // the memory that a header gets before elements are read
 
 std::size_t element_bytes(unsigned type) {
   switch (type) {
@@ -48,8 +48,7 @@ void read_magic(FileReader& file, std::array<std::uint8_t, 4>& magic) {
 
 Shape read_shape(FileReader& file, int rank) {
   std::array<std::int64_t, Shape::kMaxRank> sizes{};
-  constexpr std::uint64_t kLimit = std::uint64_t{1} << 46;  // of Shape
-  std::uint64_t total = 1;
+  std::int64_t total = 1;
   for (int axis = 0; axis < rank; ++axis) {
     std::array<std::uint8_t, 4> bytes{};
     if (file.read(bytes) < bytes.size())
@@ -57,10 +56,10 @@ Shape read_shape(FileReader& file, int rank) {
     std::uint32_t size = 0;
     for (const std::uint8_t byte : bytes) size = size << 8 | byte;
     sizes[static_cast<std::size_t>(axis)] = size;
-    if (size != 0 && total > kLimit / size)
+    if (size != 0 && total > Shape::kMaxSize / size)
       file.fail("fewer than 2^46 elements",
                 fmt::format("sizes {}", fmt::join(std::span(sizes).first(static_cast<std::size_t>(axis) + 1), " x ")));
-    total *= std::max<std::uint64_t>(size, 1);
+    total *= std::max<std::int64_t>(size, 1);
   }
   return Shape(std::span(sizes).first(static_cast<std::size_t>(rank)));
 }

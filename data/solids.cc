@@ -20,7 +20,10 @@ constexpr std::uint64_t kFirstTest = std::uint64_t{1} << 40;  // stream of the f
 double around_axis(const Point& p) { return std::hypot(p[0], p[1]); }
 double length(const Point& p) { return std::hypot(p[0], p[1], p[2]); }
 
-// How far p lies outside of each solid, up to a factor near 1; negative inside. All fit a ball of radius 1.1.
+constexpr double kRadius = 1.1;  // of a ball that any solid fits into
+
+// How far p lies outside of each solid, negative inside. Beside a slanted face the difference along an axis is too
+// long: 0.9 is about 1 / sqrt(1 + slope^2), 0.58 is 1 / sqrt(3).
 double ball(const Point& p) { return length(p) - 0.95; }
 double cube(const Point& p) { return std::max({std::abs(p[0]), std::abs(p[1]), std::abs(p[2])}) - 0.63; }
 double cylinder(const Point& p) { return std::max(around_axis(p) - 0.6, std::abs(p[2]) - 0.85); }
@@ -61,12 +64,12 @@ void draw(const Kind& kind, const SolidsOptions& options, std::uint64_t stream, 
   const Philox philox(options.seed, stream);
   const Rotation turn = rotation(philox.uniform(0), philox.uniform(1), philox.uniform(2));
   const std::array<std::int64_t, 3> sizes{options.depth, options.height, options.width};
-  const double fits = static_cast<double>(std::ranges::min(sizes)) / 2 / 1.1;
+  const double fits = static_cast<double>(std::ranges::min(sizes)) / 2 / kRadius;
   const double scale = fits * (0.7 + 0.3 * philox.uniform(3)), brightness = 0.6 + 0.4 * philox.uniform(4);
   Point center;
   for (std::size_t axis = 0; axis < 3; ++axis) {
     const double half = static_cast<double>(sizes[axis]) / 2;
-    center[axis] = half - 0.5 + (half - 1.1 * scale) * (2 * philox.uniform(5 + axis) - 1);
+    center[axis] = half - 0.5 + (half - kRadius * scale) * (2 * philox.uniform(5 + axis) - 1);
   }
   std::array<std::uint32_t, 4> words{};
   std::size_t i = 0;

@@ -25,6 +25,8 @@ std::string reason(int error) { return std::generic_category().message(error); }
   throw EnvironmentError(fmt::format("{}: cannot {}: {}", printable(path), action, reason(error)));
 }
 
+constexpr std::size_t kMost = std::size_t{1} << 30;  // at once: the system takes no more than 2 GiB
+
 // A path cannot hold a NUL: the system would see another one.
 const std::string& checked(const std::string& path) {
   if (path.empty()) throw FileError("the path of a file is empty");
@@ -76,7 +78,6 @@ InputFile::InputFile(std::string path) : path_(std::move(path)) {
 InputFile::~InputFile() { close(descriptor_); }
 
 void InputFile::read(std::uint64_t offset, std::span<std::byte> out) const {
-  constexpr std::size_t kMost = std::size_t{1} << 30;  // the system takes no more than 2 GiB at once
   if (offset > size_ || out.size() > size_ - offset)
     fail_file(path_, fmt::format("byte {}: {} bytes are missing; the file is truncated", size_,
                                  out.size() - (size_ - std::min(offset, size_))));
@@ -118,7 +119,6 @@ OutputFile::~OutputFile() {
 void OutputFile::fail(std::string_view action) const { fail_system(path_, action, errno); }
 
 void OutputFile::write(std::span<const std::byte> bytes) {
-  constexpr std::size_t kMost = std::size_t{1} << 30;
   while (!bytes.empty()) {
     const ssize_t count = ::write(descriptor_, bytes.data(), std::min(bytes.size(), kMost));
     if (count < 0 && errno == EINTR) continue;

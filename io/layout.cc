@@ -73,7 +73,7 @@ struct FileAxes {
     for (int axis = 0; axis < shape.rank(); ++axis) {
       const int from = order[static_cast<std::size_t>(axis)];
       split[to++] = from + 1;
-      if (from == 0) split[to++] = 0;  // behind the channels
+      if (from == 0) split[to++] = 0;  // files have the positions behind the channels
     }
     order = split;
   }

@@ -44,7 +44,7 @@ class Reader {
  private:
   [[noreturn]] void fail(const std::string& message) const {
     refuse_(message);
-    throw FileError(message);  // not reached
+    throw FileError(message);  // refuse_ has thrown
   }
 
   template <class T>
@@ -102,7 +102,6 @@ class Reader {
   }
 
   Shape shape() {
-    constexpr std::int64_t kMost = std::int64_t{1} << 46;  // as Shape has it
     expect('(');
     std::vector<std::int64_t> sizes;
     std::int64_t product = 1;
@@ -113,7 +112,7 @@ class Reader {
         fail(fmt::format("its shape holds something other than sizes at character {}", at_));
       std::int64_t size = 0;
       const auto result = std::from_chars(text_.data() + at_, text_.data() + text_.size(), size);
-      if (result.ec != std::errc{} || size > kMost / product) fail("its shape has more than 2^46 elements");
+      if (result.ec != std::errc{} || size > Shape::kMaxSize / product) fail("its shape has more than 2^46 elements");
       if (sizes.size() == Shape::kMaxRank) fail(fmt::format("has more than {} axes", Shape::kMaxRank));
       at_ = static_cast<std::size_t>(result.ptr - text_.data());
       product *= std::max<std::int64_t>(size, 1);

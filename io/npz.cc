@@ -14,7 +14,7 @@
 namespace tapestry::io {
 namespace {
 
-constexpr std::uint64_t kLongestHeader = 64 * 1024;
+constexpr std::uint64_t kLongestHeader = 64 * 1024;  // what version 1.0 can hold; NumPy writes 128 bytes or few more
 
 // Where the bytes of one array come from.
 struct Source {

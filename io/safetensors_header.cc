@@ -200,7 +200,7 @@ class EntryChecker {
   }
 
   Shape shape(const Draft& draft) const {
-    constexpr std::uint64_t kMost = std::uint64_t{1} << 46;  // as Shape has it
+    constexpr auto kMost = static_cast<std::uint64_t>(Shape::kMaxSize);
     std::vector<std::int64_t> sizes;
     std::uint64_t product = 1;
     for (std::uint64_t size : *draft.shape) {

@@ -23,7 +23,7 @@ struct SafetensorsHeader {
   std::map<std::string, std::string> metadata;
 };
 
-inline constexpr std::uint64_t kLongestSafetensorsHeader = 100'000'000;
+inline constexpr std::uint64_t kLongestSafetensorsHeader = 100'000'000;  // what the format's own reader takes
 
 // Parses the header, `text`, of a file with `data_bytes` bytes behind it. FileError, which begins with `path`, for the
 // first rule that it breaks.

@@ -13,11 +13,12 @@
 namespace tapestry::io {
 namespace {
 
+// Of the end record, a directory entry and a member's own header: the bytes before their names, and their marks.
 constexpr std::uint64_t kEndBytes = 22, kLongestComment = 65535, kMemberBytes = 46, kLocalBytes = 30;
 constexpr std::uint32_t kEndMark = 0x06054b50, kMemberMark = 0x02014b50, kLocalMark = 0x04034b50;
 constexpr std::uint16_t kEncrypted = 1, kSizesFollow = 8;  // flags
 constexpr std::uint64_t kElsewhere = 0xFFFFFFFF;           // the number is in the zip64 field
-constexpr std::uint64_t kMostRatio = 1032;                 // of deflate
+constexpr std::uint64_t kMostRatio = 1032;                 // of deflate, which can tell 258 bytes by two bits
 
 // Little-endian numbers in a piece of the file.
 class Fields {

@@ -39,6 +39,14 @@ class Philox {
   std::uint64_t seed_, stream_;
 };
 
+// Who draws from which streams of a context's seed, so that nobody draws another's numbers. Users take small ones.
+struct SeedStreams {
+  static constexpr std::uint64_t kReplicas = std::uint64_t{1} << 61;           // the seeds of replicas
+  static constexpr std::uint64_t kDropout = std::uint64_t{1} << 62;            // | step << 24 | draw of the step
+  static constexpr std::uint64_t kShuffles = std::uint64_t{1} << 63;           // | epoch
+  static constexpr std::uint64_t kInitializers = std::uint64_t{0x9A7A} << 48;  // + number of the parameter
+};
+
 // Two standard normal numbers from one counter (Box and Muller 1958).
 std::array<double, 2> normal_pair(const Philox& philox, std::uint64_t counter);
 

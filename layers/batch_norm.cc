@@ -15,7 +15,7 @@ void BatchNorm::visit(Visitor& v) {
   v("num_batches_tracked", num_batches_tracked);
 }
 
-// Those that the user named, or all that `axis` leaves.
+// Along which parameters and statistics lie: what the user named, or all that `axis`, which is reduced, leaves.
 Axes BatchNorm::features(int rank) const {
   const Axes named = options.feature_axes.count() > 0 ? options.feature_axes : Axes(-1);
   if (options.axis.count() == 0) return named;
@@ -59,7 +59,7 @@ Flow BatchNorm::build(Builder& b, const Flow& in) {
   return in;
 }
 
-Cost BatchNorm::cost(const Shape&, const Shape& out) const { return norm_cost(*this, out, 6); }
+Cost BatchNorm::cost(const Shape&, const Shape& out) const { return norm_cost(*this, out, kCenteredNorm); }
 
 void BatchNorm::check_input(const Var& x) const {
   const Shape& shape = x.shape();

@@ -28,7 +28,7 @@ std::string describe(const Flow& flow) { return flow.shape ? to_string(*flow.sha
 
 }  // namespace
 
-// Gives cells and layers their paths, and lists them.
+// Gives parameters, buffers and layers their paths, and lists them.
 class Builder::Namer : public Visitor {
  public:
   explicit Namer(Builder& builder) : builder_(builder) {}
@@ -40,16 +40,16 @@ class Builder::Namer : public Visitor {
   }
 
  protected:
-  void visit_parameter(Parameter& parameter) override { add(builder_.parameters_, parameter.cell()); }
-  void visit_buffer(Buffer& buffer) override { add(builder_.buffers_, buffer.cell()); }
+  void visit_parameter(Parameter& parameter) override { add(builder_.parameters_, parameter); }
+  void visit_buffer(Buffer& buffer) override { add(builder_.buffers_, buffer); }
 
  private:
-  void add(ParameterList& list, const std::shared_ptr<detail::Cell>& cell) {
-    if (std::ranges::find(list, cell) != list.end())
-      throw ArgumentError(fmt::format("build: '{}' and '{}' are the same cell", cell->name, path()));
-    cell->name = path();
-    cell->names = builder_.context_.names();
-    list.push_back(cell);
+  void add(ParameterList& list, const StateRef& state) {
+    if (std::ranges::find(list, state) != list.end())
+      throw ArgumentError(fmt::format("build: '{}' and '{}' are the same", state.name(), path()));
+    state.cell()->name = path();
+    state.cell()->names = builder_.context_.names();
+    list.push_back(state);
   }
 
   Builder& builder_;
@@ -74,7 +74,7 @@ void Builder::declare(detail::Cell& cell, const Shape& shape, DType dtype, const
 
 void Builder::parameter(Parameter& parameter, const Shape& shape, const Initializer& initializer,
                         const ParameterOptions& options) {
-  const auto found = std::ranges::find(parameters_, parameter.cell());
+  const auto found = std::ranges::find(parameters_, parameter);
   if (found == parameters_.end()) throw ArgumentError("build: a parameter is declared that visit() does not name");
   const auto number = static_cast<std::uint64_t>(found - parameters_.begin());
   parameter.cell()->layout = options.layout;
@@ -86,9 +86,9 @@ void Builder::parameter(Parameter& parameter, const Shape& shape, const Initiali
 
 void Builder::buffer(Buffer& buffer, const Shape& shape, const Initializer& initializer, DType dtype,
                      const Shape& flattened) {
-  const auto found = std::ranges::find(buffers_, buffer.cell());
+  const auto found = std::ranges::find(buffers_, buffer);
   if (found == buffers_.end()) throw ArgumentError("build: a buffer is declared that visit() does not name");
-  constexpr std::uint64_t kBuffers = std::uint64_t{1} << 40;  // beyond the numbers of parameters
+  constexpr std::uint64_t kBuffers = std::uint64_t{1} << 40;  // more than there can be parameters
   const auto number = kBuffers + static_cast<std::uint64_t>(found - buffers_.begin());
   buffer.cell()->flattened = flattened;
   declare(*buffer.cell(), shape, dtype,
@@ -113,7 +113,8 @@ Flow Builder::nested(const detail::LayerRef& layer, const Flow& in) {
     const auto elements = static_cast<double>(out.shape ? out.shape->size() : 0);
     line.cost = {elements, elements * static_cast<double>(dtype_bytes(dtype_))};
   } else if (line.parameters == 0) {
-    summary_.layers.erase(summary_.layers.begin() + static_cast<std::ptrdiff_t>(row));  // its parts say it all
+    summary_.layers.erase(summary_.layers.begin() +
+                          static_cast<std::ptrdiff_t>(row));  // the lines of its parts have all that it has
   }
   return out;
 }
@@ -126,7 +127,7 @@ Flow Builder::chain(const detail::LayerRef& layer, const Flow& in) {
     flow = nested(part, flow);
   }
   if (!in.shape) return {};
-  constexpr std::int64_t kSamples = 2;  // of which even norms without running statistics can make a mean
+  constexpr std::int64_t kSamples = 2;  // one has no variance over the batch
   const Var y = layer.forward(context_.input(context_.zeros(in.shape->prepend(kSamples), dtype_)), Mode::eval);
   if (!y.value()) return {};
   if (y.shape().rank() == 0 || y.shape()[0] != kSamples)
@@ -167,10 +168,10 @@ Flow Builder::replace(const Flow& in, int axis, std::int64_t size) {
 
 void Builder::require_declared() const {
   for (const ParameterList* list : {&parameters_, &buffers_})
-    for (const auto& cell : *list)
-      if (!cell->value)
+    for (const StateRef& state : *list)
+      if (!state.built())
         throw ArgumentError(
-            fmt::format("build: '{}' got no shape: its layer needs a build() that declares it", cell->name));
+            fmt::format("build: '{}' got no shape: its layer needs a build() that declares it", state.name()));
 }
 
 namespace detail {
@@ -180,9 +181,9 @@ Flow build_chain(Builder& builder, const LayerRef& layer, const Flow& in) { retu
 Summary build_model(Context& context, const LayerRef& model, const Flow& input, DType dtype, WhenBuilt when_built) {
   Builder builder(context, dtype);
   Builder::Namer(builder).visit_layer(model);
-  const auto built = [](const std::shared_ptr<Cell>& cell) { return static_cast<bool>(cell->value); };
   if (when_built == WhenBuilt::refuse && !builder.parameters_.empty() &&
-      std::ranges::all_of(builder.parameters_, built) && std::ranges::all_of(builder.buffers_, built))
+      std::ranges::all_of(builder.parameters_, &StateRef::built) &&
+      std::ranges::all_of(builder.buffers_, &StateRef::built))
     throw ArgumentError("build: the model was built before");
   try {
     builder.summary_.output = builder.nested(model, input).shape;

@@ -36,7 +36,7 @@ Axes GroupNorm::reduction_axes(int rank) const {
   return reduced;
 }
 
-// Of weight and bias.
+// The shape of weight and bias.
 Shape GroupNorm::affine_shape(const Shape& channels, std::int64_t groups, const Flow& in) const {
   if (options.affine == AffineShape::per_channel) return channels;
   if (!in.shape)
@@ -68,7 +68,9 @@ Flow GroupNorm::build(Builder& b, const Flow& in) {
   return in;
 }
 
-Cost GroupNorm::cost(const Shape&, const Shape& out) const { return detail::norm_cost(*this, out, 6); }
+Cost GroupNorm::cost(const Shape&, const Shape& out) const {
+  return detail::norm_cost(*this, out, detail::kCenteredNorm);
+}
 
 Var GroupNorm::operator()(const Var& x, const Tensor& mask, const Tail& tail) const {
   if (options.rank > 0)

@@ -12,9 +12,6 @@
 namespace tapestry {
 namespace {
 
-// Streams of parameters start here, far from the small numbers that users take for their own.
-constexpr std::uint64_t kFirstStream = std::uint64_t{0x9A7A} << 48;
-
 template <class Value>
 Tensor fill(const Context& context, const Shape& shape, DType dtype, const Value& value) {
   Tensor tensor = context.empty(shape, dtype);
@@ -33,7 +30,7 @@ double lower_tail(double x) { return std::erfc(-x / std::numbers::sqrt2) / 2; }
 // erf^-1 (2008); two Halley steps bring its 2e-3 to rounding.
 double lower_quantile(double p) {
   const double log_term = std::log(4 * p * (1 - p));
-  constexpr double kA = 0.147;
+  constexpr double kA = 0.147;  // his
   const double half = 2 / (std::numbers::pi * kA) + log_term / 2;
   double y = std::sqrt(std::max(0.0, std::sqrt(half * half - log_term / kA) - half));  // erfc(y) = 2p
   for (int i = 0; i < 2; ++i) {
@@ -51,7 +48,7 @@ Tensor truncated(const Context& context, const Shape& shape, DType dtype, const 
     throw ArgumentError(
         fmt::format("TruncatedNormal: needs std > 0 and low < high, got {}, {} and {}", init.std, init.low, init.high));
   double low = (init.low - init.mean) / init.std, high = (init.high - init.mean) / init.std;
-  const double sign = low > 0 ? -1 : 1;  // the lower tail is the exact one
+  const double sign = low > 0 ? -1 : 1;  // mirrored: probabilities near 1 have lost the digits that those near 0 have
   if (low > 0) std::tie(low, high) = std::pair(-high, -low);
   const double first = lower_tail(low), width = lower_tail(high) - first;
   if (!(width > 0))
@@ -186,7 +183,7 @@ Initializer default_initializer() { return Kaiming{.slope = std::sqrt(5.0)}; }
 
 Tensor initialize(const Initializer& initializer, const Context& context, const Shape& shape, Fans fans,
                   std::uint64_t number, DType dtype) {
-  const Philox philox(context.seed(), kFirstStream + number);
+  const Philox philox(context.seed(), SeedStreams::kInitializers + number);
   const auto with_std = [&](Distribution distribution, double std) {
     return scaled(context, shape, dtype, philox, distribution, std);
   };

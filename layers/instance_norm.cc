@@ -15,7 +15,9 @@ Flow InstanceNorm::build(Builder& b, const Flow& in) {
   return in;
 }
 
-Cost InstanceNorm::cost(const Shape&, const Shape& out) const { return detail::norm_cost(*this, out, 6); }
+Cost InstanceNorm::cost(const Shape&, const Shape& out) const {
+  return detail::norm_cost(*this, out, detail::kCenteredNorm);
+}
 
 Var InstanceNorm::operator()(const Var& x, const Tensor& mask, const Tail& tail) const {
   if (rank_ > 0) detail::check_rank(name_, x.shape().rank(), rank_, rank_, x.shape(), options.where);

@@ -12,7 +12,7 @@ int trailing(const Options& options) {
   return options.normalized_shape.rank() > 0 ? options.normalized_shape.rank() : options.axes;
 }
 
-// The axes of weight and bias, which the normalized shape has.
+// The axes of x along which weight and bias lie.
 template <class Options>
 Axes features(const Options& options) {
   if (options.feature_axes.count() > 0) return options.feature_axes;
@@ -63,8 +63,9 @@ To row_options(const Options& options, const Tensor& mask, const Tail& taken) {
 
 Flow LayerNorm::build(Builder& b, const Flow& in) { return build_rows("LayerNorm", *this, b, in); }
 
-// For each element: its part of a sum, a difference, that of a sum of squares, a product; weight and bias.
-Cost LayerNorm::cost(const Shape&, const Shape& out) const { return detail::norm_cost(*this, out, 6); }
+Cost LayerNorm::cost(const Shape&, const Shape& out) const {
+  return detail::norm_cost(*this, out, detail::kCenteredNorm);
+}
 
 Var LayerNorm::operator()(const Var& x, const Tensor& mask, const Tail& tail) const {
   check_sizes("LayerNorm", options, x);
@@ -77,7 +78,9 @@ Var LayerNorm::operator()(const Var& x, const Tensor& mask, const Tail& tail) co
 
 Flow RMSNorm::build(Builder& b, const Flow& in) { return build_rows("RMSNorm", *this, b, in); }
 
-Cost RMSNorm::cost(const Shape&, const Shape& out) const { return detail::norm_cost(*this, out, 3); }
+Cost RMSNorm::cost(const Shape&, const Shape& out) const {
+  return detail::norm_cost(*this, out, detail::kUncenteredNorm);
+}
 
 Var RMSNorm::operator()(const Var& x, const Tensor& mask, const Tail& tail) const {
   check_sizes("RMSNorm", options, x);

@@ -31,6 +31,7 @@ Flow LocalResponseNorm::build(Builder& b, const Flow& in) const {
 
 Cost LocalResponseNorm::cost(const Shape&, const Shape& out) const {
   const auto elements = static_cast<double>(out.size());
+  // A square and a sum for each of the window; scale, k, a logarithm and an exponential, the product.
   return {elements * (2 * static_cast<double>(std::min(options.size, out[-1])) + 5), elements * sizeof(float)};
 }
 

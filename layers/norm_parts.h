@@ -51,6 +51,10 @@ To common(const From& o, const Tensor& mask, const Tail& taken) {
           .residual = taken.residual,
           .where = o.where};
 }
+// Operations on each element. With a mean: its sum; a difference, a square and their sum; a difference and a product.
+// Without: a square, the sum, a product.
+inline constexpr int kCenteredNorm = 6, kUncenteredNorm = 3;
+
 // `operations` for each element, and one for weight and bias each.
 template <class L>
 Cost norm_cost(const L& layer, const Shape& out, int operations) {

@@ -9,11 +9,11 @@
 namespace tapestry {
 namespace {
 
-// Lays the cells that have numbers into one block for parameters and one for buffers.
+// Lays what has numbers into one block for parameters and one for buffers.
 void lay_flat(const Sequential& model) {
   ParameterList parameters, buffers;
   for (StateEntry& entry : model.state())
-    if (entry.cell->value) (entry.is_buffer ? buffers : parameters).push_back(std::move(entry.cell));
+    if (entry.value()) (entry.is_buffer ? buffers : parameters).push_back(std::move(entry.state));
   flatten(parameters);
   flatten(buffers);
 }

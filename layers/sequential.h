@@ -15,9 +15,8 @@ struct Input {
   Shape shape;
 };
 
-// Layers are named by their number: "0.weight". Copies are deep: they have numbers and cells of their own, again in one
-// block; a moved model keeps its cells. Numbers and names outlive the context that it was
-// built with.
+// Layers are named by their number: "0.weight". Copies are deep: they have parameters of their own, again in one block;
+// a moved model keeps its own. Numbers and names outlive the context that it was built with.
 class Sequential {
  public:
   Sequential() = default;

@@ -10,8 +10,8 @@ class Lister : public Visitor {
   std::vector<StateEntry> entries;
 
  protected:
-  void visit_parameter(Parameter& parameter) override { entries.push_back({path(), parameter.cell(), false}); }
-  void visit_buffer(Buffer& buffer) override { entries.push_back({path(), buffer.cell(), true}); }
+  void visit_parameter(Parameter& parameter) override { entries.push_back({path(), parameter, false}); }
+  void visit_buffer(Buffer& buffer) override { entries.push_back({path(), buffer, true}); }
 };
 
 }  // namespace
@@ -25,15 +25,15 @@ std::vector<StateEntry> state_of(const LayerRef& layer) {
 }
 
 ParameterList parameters_of(const LayerRef& layer) {
-  ParameterList cells;
+  ParameterList parameters;
   for (StateEntry& entry : state_of(layer))
-    if (!entry.is_buffer) cells.push_back(std::move(entry.cell));
-  return cells;
+    if (!entry.is_buffer) parameters.push_back(std::move(entry.state));
+  return parameters;
 }
 
 }  // namespace detail
 
-void require_built(const StateCell& state, std::string_view type, const Location& where) {
+void require_built(const StateRef& state, std::string_view type, const Location& where) {
   if (!state.cell()) fail<ArgumentError>(where, type, "the layer was moved from");
   if (!state.built()) fail<ArgumentError>(where, type, "the layer is used before build()");
 }

@@ -1,4 +1,4 @@
-// The state of any layer, Sequential or struct with visit: the cells behind it, by name.
+// The state of any layer, Sequential or struct with visit: parameters and buffers, by name.
 #pragma once
 
 #include "layers/visitor.h"
@@ -7,8 +7,11 @@ namespace tapestry {
 
 struct StateEntry {
   std::string name;  // dotted path from the layer that was asked
-  std::shared_ptr<detail::Cell> cell;
+  StateRef state;
   bool is_buffer = false;
+
+  const Tensor& value() const { return state.value(); }
+  const Shape& shape() const { return state.shape(); }
 };
 
 namespace detail {
@@ -28,7 +31,7 @@ std::vector<StateEntry> state(const L& layer) {
   return detail::state_of(detail::as_ref(layer));
 }
 
-// The parameters alone, frozen ones too: what optimizers take. They keep the cells alive.
+// The parameters alone, frozen ones too: what optimizers take. They keep the parameters alive.
 template <class L>
 ParameterList parameters(const L& layer) {
   return detail::parameters_of(detail::as_ref(layer));
@@ -38,17 +41,17 @@ ParameterList parameters(const L& layer) {
 template <class L>
 std::int64_t parameter_count(const L& layer) {
   std::int64_t count = 0;
-  for (const auto& cell : parameters(layer)) count += cell->value.size();
+  for (const StateRef& parameter : parameters(layer)) count += parameter.value().size();
   return count;
 }
 
 // Takes all parameters of a layer out of training, or back into it. Running statistics still follow Mode.
 template <class L>
 void freeze(L& layer, bool frozen = true) {
-  for (const auto& cell : parameters(layer)) cell->trainable = !frozen;
+  for (StateRef& parameter : parameters(layer)) parameter.freeze(frozen);
 }
 
 // ArgumentError, which names the layer, when it is called before build().
-void require_built(const StateCell& state, std::string_view type, const Location& where);
+void require_built(const StateRef& state, std::string_view type, const Location& where);
 
 }  // namespace tapestry

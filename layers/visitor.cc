@@ -7,7 +7,7 @@
 namespace tapestry {
 namespace {
 
-void require_cell(const StateCell& state, const std::string& path) {
+void require_cell(const StateRef& state, const std::string& path) {
   if (!state.cell()) throw ArgumentError(fmt::format("'{}': its layer was moved from", path));
 }
 

@@ -49,6 +49,7 @@ void build_vectors(Builder& b, Buffer& u, Buffer& v, const Parameter& weight, co
   b.buffer(u, {weight.shape()[axis]}, Normal{}, axis == 0 ? flattened : Shape{});
   b.buffer(v, {rows.size()}, 0, b.dtype(), rows.rank() > 1 ? rows : axis == 0 ? Shape{} : flattened);
   SpectralNormOptions start = options;
+  // As many as torch.nn.utils.parametrizations.spectral_norm starts with.
   start.power_iterations = std::max(options.power_iterations, options.power_iterations > 0 ? 15 : 0);
   const SpectralVectors first = spectral_vectors(b.context().input(weight.value()), u.value(), start);
   const double length = sum(abs(b.context().input(first.u))).item();

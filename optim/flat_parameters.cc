@@ -20,9 +20,9 @@ std::int64_t padded(std::int64_t size, DType dtype) {
   return (size + step - 1) / step * step;
 }
 
-bool in_one_block(const ParameterList& cells) {
-  for (std::size_t i = 1; i < cells.size(); ++i) {
-    const Tensor &left = cells[i - 1]->value, &right = cells[i]->value;
+bool in_one_block(const ParameterList& parameters) {
+  for (std::size_t i = 1; i < parameters.size(); ++i) {
+    const Tensor &left = parameters[i - 1].value(), &right = parameters[i].value();
     if (!left.block().same(right.block()) || left.offset() > right.offset()) return false;
   }
   return true;
@@ -50,21 +50,21 @@ void require_rules(const OptionCheck& require, double weight_decay, const StepRu
           "clip_norm must be finite and positive, or 0 for none", rules.clip_norm);
 }
 
-FlatParameters::FlatParameters(const char* optimizer, const ParameterList& cells, StepRules rules,
+FlatParameters::FlatParameters(const char* optimizer, const ParameterList& parameters, StepRules rules,
                                const Location& where, const StateNames& state_names)
     : optimizer_(optimizer), rules_(rules), where_(where), state_names_(state_names) {
-  if (cells.empty()) refuse("there are no parameters");
-  for (std::size_t i = 0; i < cells.size(); ++i) {
-    if (!cells[i]) refuse(fmt::format("parameter {} is empty", i));
-    slots_.push_back({cells[i], {}, 0, 0});
-    if (!cells[i]->value) refuse(fmt::format("parameter {} has no value yet: build the model first", label(i)));
-    by_cell_.emplace_back(cells[i].get(), i);
+  if (parameters.empty()) refuse("there are no parameters");
+  for (std::size_t i = 0; i < parameters.size(); ++i) {
+    if (!parameters[i].cell()) refuse(fmt::format("parameter {} is empty", i));
+    slots_.push_back({parameters[i], {}, 0, 0});
+    if (!parameters[i].built()) refuse(fmt::format("parameter {} has no value yet: build the model first", label(i)));
+    by_cell_.emplace_back(parameters[i].cell().get(), i);
   }
-  dtype_ = cells[0]->value.dtype();
+  dtype_ = parameters[0].value().dtype();
   if (dtype_ == DType::int64) refuse(fmt::format("parameter {} holds int64: needs float32 or float64", label(0)));
   std::int64_t total = 0;
   for (std::size_t i = 0; i < slots_.size(); ++i) {
-    const Tensor& value = cells[i]->value;
+    const Tensor& value = parameters[i].value();
     if (value.dtype() != dtype_)
       refuse(fmt::format("parameters must have one element type: {} is {}, {} is {}", label(0), dtype_name(dtype_),
                          label(i), dtype_name(value.dtype())));
@@ -78,12 +78,12 @@ FlatParameters::FlatParameters(const char* optimizer, const ParameterList& cells
       refuse(fmt::format("parameter {} is listed twice", label(by_cell_[i].second)));
   for (std::size_t k = 0; k < states_.size(); ++k) {
     if (state_names_[k] == nullptr) continue;
-    states_[k] = cells[0]->value.like(Shape{total});
+    states_[k] = parameters[0].value().like(Shape{total});
     std::memset(states_[k].raw(), 0, states_[k].bytes());
   }
   found_.reserve(slots_.size());
   runs_.reserve(slots_.size());
-  if (!in_one_block(cells)) flatten(cells);
+  if (!in_one_block(parameters)) flatten(parameters);
 }
 
 double FlatParameters::prepare(const Gradients& gradients) {
@@ -105,10 +105,11 @@ void FlatParameters::find_gradients(const Gradients& gradients) {
   found_.assign(slots_.size(), nullptr);
   known_finite_ = true;
   for (const ParameterGradient& entry : gradients.parameters()) {
-    const auto place = std::ranges::lower_bound(by_cell_, static_cast<const Cell*>(entry.cell.get()), std::less<>{},
-                                                &std::pair<const Cell*, std::size_t>::first);
-    if (place == by_cell_.end() || place->first != entry.cell.get()) continue;
-    if (!entry.gradient || !entry.cell->trainable) continue;
+    const Cell* cell = entry.parameter.cell().get();
+    const auto place =
+        std::ranges::lower_bound(by_cell_, cell, std::less<>{}, &std::pair<const Cell*, std::size_t>::first);
+    if (place == by_cell_.end() || place->first != cell) continue;
+    if (!entry.gradient || !entry.parameter.trainable()) continue;
     found_[place->second] = &entry.gradient;
     known_finite_ = known_finite_ && entry.known_finite();
   }
@@ -116,12 +117,12 @@ void FlatParameters::find_gradients(const Gradients& gradients) {
 
 void FlatParameters::check_found() const {
   for (std::size_t i = 0; i < slots_.size(); ++i) {
-    const Tensor& value = slots_[i].cell->value;
+    const Tensor& value = slots_[i].parameter.value();
     if (value.shape() != slots_[i].shape || value.dtype() != dtype_)
       refuse(fmt::format("parameter {} was {} {} when the optimizer was made and is {} {} now", label(i),
                          dtype_name(dtype_), to_string(slots_[i].shape), dtype_name(value.dtype()),
                          to_string(value.shape())));
-    if (found_[i] == nullptr && slots_[i].cell->trainable && !rules_.allow_missing)
+    if (found_[i] == nullptr && slots_[i].parameter.trainable() && !rules_.allow_missing)
       refuse(fmt::format(
           "parameter {} got no gradient: the loss does not depend on it. Freeze it, or set allow_missing", label(i)));
     if (found_[i] != nullptr && found_[i]->shape() != value.shape())
@@ -133,7 +134,7 @@ void FlatParameters::check_found() const {
 // Whether one run may go on from `left` to `right`: the same steps done, and the same distance, with only padding in
 // the gap, between the weights, the gradients and the state.
 bool FlatParameters::adjoins(std::size_t left, std::size_t right) const {
-  const Tensor &w0 = slots_[left].cell->value, &w1 = slots_[right].cell->value;
+  const Tensor &w0 = slots_[left].parameter.value(), &w1 = slots_[right].parameter.value();
   const Tensor &g0 = *found_[left], &g1 = *found_[right];
   const std::size_t distance = static_cast<std::size_t>(padded(w0.size(), dtype_)) * dtype_bytes(dtype_);
   return right == left + 1 && slots_[left].steps == slots_[right].steps && w0.block().same(w1.block()) &&
@@ -185,7 +186,7 @@ void FlatParameters::finish() {
 }
 
 std::string FlatParameters::label(std::size_t slot) const {
-  const std::string& name = slots_[slot].cell->name;
+  const std::string& name = slots_[slot].parameter.name();
   return name.empty() ? fmt::format("number {} (without a name)", slot) : fmt::format("'{}'", name);
 }
 

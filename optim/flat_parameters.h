@@ -38,9 +38,9 @@ using StateNames = std::array<const char*, 3>;
 
 class FlatParameters {
  public:
-  // Keeps the cells alive. Parameters that do not lie in one block, in order, are moved there. ArgumentError, prefixed
+  // Keeps the parameters alive. Those that do not lie in one block, in order, are moved there. ArgumentError, prefixed
   // by `optimizer`, for no parameters, one given twice, one without a value, or different element types.
-  FlatParameters(const char* optimizer, const ParameterList& cells, StepRules rules, const Location& where,
+  FlatParameters(const char* optimizer, const ParameterList& parameters, StepRules rules, const Location& where,
                  const StateNames& state_names);
   FlatParameters(FlatParameters&&) noexcept = default;
   FlatParameters& operator=(FlatParameters&&) noexcept = default;
@@ -68,7 +68,7 @@ class FlatParameters {
 
  private:
   struct Slot {
-    std::shared_ptr<Cell> cell;
+    StateRef parameter;
     Shape shape;
     std::int64_t offset;  // of its state, in elements
     std::int64_t steps;
@@ -97,7 +97,8 @@ class FlatParameters {
   template <class T>
   kernels::UpdatePiece<T> piece(const Run& run) {
     const Slot& slot = slots_[run.slot];
-    kernels::UpdatePiece<T> piece{gradient<T>(run), {}, {slot.cell->value.template span<T>().data(), run.size}};
+    kernels::UpdatePiece<T> piece{
+        gradient<T>(run), {}, {slot.parameter.cell()->value.template span<T>().data(), run.size}};
     for (std::size_t k = 0; k < states_.size(); ++k)
       if (states_[k])
         piece.state[k] = states_[k].template span<T>().subspan(static_cast<std::size_t>(slot.offset), run.size);

@@ -21,11 +21,11 @@ std::vector<NamedTensor> FlatParameters::state() const {
   std::vector<NamedTensor> entries;
   for (std::size_t i = 0; i < slots_.size(); ++i) {
     const Slot& slot = slots_[i];
-    const std::string name = slot.cell->name.empty() ? std::to_string(i) : slot.cell->name;
+    const std::string name = slot.parameter.name().empty() ? std::to_string(i) : slot.parameter.name();
     for (std::size_t k = 0; k < states_.size(); ++k)
       if (states_[k])
         entries.push_back({fmt::format("{}/{}", state_names_[k], name), states_[k].view(slot.offset, slot.shape)});
-    Tensor steps = slot.cell->value.like({}, DType::int64);
+    Tensor steps = slot.parameter.value().like({}, DType::int64);
     steps.span<std::int64_t>()[0] = slot.steps;
     entries.push_back({"step/" + name, std::move(steps)});
   }

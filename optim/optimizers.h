@@ -9,11 +9,12 @@
 #include <vector>
 
 #include "optim/adam.h"
+#include "optim/rmsprop.h"
 #include "optim/sgd.h"
 
 namespace tapestry {
 
-using AnyOptimizer = std::variant<SGD, Adam, AdamW>;
+using AnyOptimizer = std::variant<SGD, Adam, AdamW, RMSprop>;
 
 // What programs let their users say, whatever the optimizer.
 struct OptimizerOptions {

@@ -60,7 +60,7 @@ bool Meeting::complete(int replica, const Call& call) {
   });
 }
 
-// Nobody can come to what others wait for.
+// Ends it where all that have not ended wait, so that nobody is left who could come to what is waited for.
 void Meeting::look_for_stuck() {
   const auto is = [](State state) { return [state](const Seat& seat) { return seat.state == state; }; };
   if (error_ || std::ranges::any_of(seats_, is(State::working)) || std::ranges::none_of(seats_, is(State::waiting)))

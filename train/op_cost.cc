@@ -77,7 +77,8 @@ OpCosts op_costs(const TraceEvent& event) {
     costs.forward.products = product;
     costs.backward.products = passes * product;
   } else if (op.find("norm") != op.npos) {
-    // Mean, variance and scale, then what lies beside x; backward two sums, x again, and the three terms of dx.
+    // Forward as the layers count: 1 for the mean, 3 for the variance, 2 for the result, and 1 for each that lies
+    // beside x. Backward 2 for the normalized x again, 3 for the sums of dy and of dy times it, 4 for dx.
     const auto beside = static_cast<double>(present - 1);
     costs.forward.flops = largest * (6 + beside);
     costs.backward.flops = largest * (9 + beside);

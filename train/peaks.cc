@@ -83,8 +83,8 @@ Peaks measure(const Context& given, const Machine& machine) {
   peaks.unit_flops = unit_peak(context);
   const Context alone{{.threads = 1, .target = context.target()}};
   peaks.thread_flops = context.threads() == 1 ? peaks.flops : fma_peak(alone);
-  std::size_t below = 0;  // bytes of the level before, for one thread
-  constexpr std::size_t kMost = std::size_t{256} << 20;
+  std::size_t below = 0;                                 // bytes of the level before, for one thread
+  constexpr std::size_t kMost = std::size_t{256} << 20;  // bytes that are passed over; more would take seconds
   for (const Cache& cache : machine.caches) {
     const int sharers = std::clamp(cache.shared_by, 1, context.threads());
     const std::size_t share = cache.bytes / static_cast<std::size_t>(sharers);
@@ -114,8 +114,8 @@ std::string_view precision_name(Precision precision) {
 }
 
 double fma_peak(const Context& context) {
-  constexpr std::size_t kRounds = 10000;  // short calls: among many, one meets idle CPUs
-  Tensor y = context.full({192 * context.threads()}, 1);
+  constexpr std::size_t kRounds = 10000;                  // short calls: among many, one meets idle CPUs
+  Tensor y = context.full({192 * context.threads()}, 1);  // see iterate_affine
   const double seconds =
       shortest(40, [&] { kernels::iterate_affine(context.device(), kRounds, 0.5f, 0.5f, y.span<float>()); });
   return 2.0 * kRounds * static_cast<double>(y.size()) / seconds;

@@ -17,6 +17,7 @@
 namespace tapestry::train {
 namespace {
 
+// In pixels.
 constexpr double kWidth = 640, kRight = 24, kPlotHeight = 290, kBottom = 58;
 constexpr double kTitleHeight = 40, kLegendHeight = 24, kTickSize = 13, kLabelSize = 14, kTitleSize = 16;
 constexpr std::string_view kInk = "#222222";
@@ -46,7 +47,8 @@ std::string escaped(std::string_view printable_text) {
   return out;
 }
 
-// How wide a text is at most, about: no font is at hand.
+// How wide a text is at most, about: letters of usual fonts are 0.62 of their size wide on average, and no font is at
+// hand.
 double width_of(std::string_view text, double size) {
   const auto letters = std::ranges::count_if(text, [](char c) { return (c & 0xC0) != 0x80; });
   return 0.62 * size * static_cast<double>(letters);

@@ -9,10 +9,11 @@ namespace tapestry::train {
 
 Axis linear_axis(double low, double high) {
   const double widest = std::max(std::abs(low), std::abs(high));
+  // Flat lines, and zeros alone, lie in the middle.
   if (high - low < 1e-6 * widest) low -= 0.1 * widest, high += 0.1 * widest;
   if (high - low < 1e-290) low -= 1, high += 1;
   const double size = std::max(std::abs(low), std::abs(high));
-  const double raw = (high - low) / 5;
+  const double raw = (high - low) / 5;  // about five ticks
   int exponent = static_cast<int>(std::floor(std::log10(raw)));
   const double digit = raw / std::pow(10, exponent);
   const double step = (digit <= 1 ? 1 : digit <= 2 ? 2 : digit <= 5 ? 5 : 10) * std::pow(10, exponent);
@@ -34,7 +35,7 @@ Axis log2_axis(double low, double high) {
   if (!(high > low)) low -= 1, high += 1;
   const int first = static_cast<int>(std::ceil(low)), last = static_cast<int>(std::floor(high));
   const int every = (last - first) / 10 + 1;
-  const double margin = 0.04 * (high - low);
+  const double margin = 0.04 * (high - low);  // so that marks at the ends lie inside
   Axis axis{low - margin, high + margin};
   for (int k = first; k <= last; k += every)
     axis.ticks.push_back(
@@ -47,7 +48,7 @@ Axis log10_axis(double low, double high) {
   if (!(high > low)) low -= 1, high += 1;
   const int first = static_cast<int>(std::floor(low)), last = static_cast<int>(std::floor(high));
   const int every = (last - first) / 10 + 1;
-  const double margin = 0.03 * (high - low);
+  const double margin = 0.03 * (high - low);  // likewise
   Axis axis{low - margin, high + margin};
   for (int k = first; k <= last; k += every)
     for (const int digit : {1, 2, 5}) {

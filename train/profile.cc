@@ -87,7 +87,7 @@ void Profiler::add(const TraceEvent& event) {
   add_call(found->row, std::max(end - event.seconds, last_), end, event.backward ? costs.backward : costs.forward);
 }
 
-// What ran before it is nobody's.
+// What kernels told of since the last row was recorded belongs to none.
 double Profiler::begin_section() {
   meter_.reset();
   return now();

@@ -60,7 +60,7 @@ std::vector<std::string> tile_texts(const ProfileRow& row) {
   return texts;
 }
 
-// Each size once: the forms are for JSON.
+// The sizes of tiles, each once; their forms stand in the JSON alone.
 std::string tile_sizes(const ProfileRow& row) {
   std::vector<std::string> sizes;
   for (const kernels::TileShape& tile : row.work.tiles) {
@@ -75,13 +75,13 @@ std::string roof_of(const RowRates& rate, const Peaks& peaks) {
   return rate.unit_share == 0 ? "FMA" : rate.unit_share == 1 ? peaks.unit : "both";
 }
 
-// What multiplied.
+// What computed the products: fused multiply-adds, the matrix unit, or both.
 std::string unit_of(const RowRates& rate, const Peaks& peaks) {
   const std::string fma{kernels::kFmaUnit};
   return rate.unit_share == 0 ? fma : rate.unit_share == 1 ? peaks.unit : peaks.unit + " and " + fma;
 }
 
-constexpr std::size_t kRoof = 9;  // the cell
+constexpr std::size_t kRoof = 9;  // the cell with the share of the roof: a text, which stands on the left
 using Cells = std::array<std::string, 13>;
 
 Cells cells_of(const ProfileRow& row, const Profile& profile, const Peaks& peaks, bool is_sum) {

@@ -13,12 +13,12 @@ namespace {
 using Entries = std::span<const ParameterGradient>;
 
 std::string_view name_of(Entries entries, std::size_t i) {
-  return i < entries.size() ? std::string_view(entries[i].cell->name) : "nothing";
+  return i < entries.size() ? std::string_view(entries[i].parameter.name()) : "nothing";
 }
 
 void check_same(Entries first, Entries other, std::size_t replica) {
   for (std::size_t i = 0; i < std::max(first.size(), other.size()); ++i) {
-    if (i >= first.size() || i >= other.size() || first[i].cell != other[i].cell)
+    if (i >= first.size() || i >= other.size() || first[i].parameter != other[i].parameter)
       throw ArgumentError(fmt::format("replicas: gradient {} is of '{}' in replica 0, of '{}' in replica {}", i,
                                       name_of(first, i), name_of(other, i), replica));
     if (static_cast<bool>(first[i].gradient) != static_cast<bool>(other[i].gradient))
@@ -50,7 +50,8 @@ void mean_of(std::span<const Gradients* const> shared, std::size_t i, std::size_
 
 void mean_gradients(Meeting& meeting, int replica, const Call& all, const Gradients& own,
                     std::span<const Gradients*> shared) {
-  // That they change, each replica says of its own, so that an optimizer looks again whether they are finite.
+  // The gradients will change: each replica takes a writable span of its own, after which an optimizer no longer trusts
+  // that backward found them finite.
   for (const ParameterGradient& entry : own.parameters())
     if (Tensor gradient = entry.gradient)
       visit_floating("gradient", gradient.dtype(), [&]<class T>(T) { gradient.span<T>(); });

@@ -35,8 +35,6 @@ struct Replicas::State {
 
 namespace {
 
-constexpr std::uint64_t kReplicaStream = std::uint64_t{1} << 61;  // apart from those of dropout and of shuffling
-
 // `sink`, called by one thread at a time.
 template <class Argument>
 std::function<void(Argument)> one_at_a_time(std::function<void(Argument)> sink, std::shared_ptr<std::mutex> mutex) {
@@ -92,7 +90,8 @@ ContextOptions Replicas::State::context_options(const Context& parent, int repli
   ContextOptions own = parent.options();
   own.threads = options.threads > 0 ? options.threads : std::max(1, parent.threads() / count);
   own.target = parent.target();
-  if (replica != 0) own.seed = Philox(parent.seed(), kReplicaStream).word64(static_cast<std::uint64_t>(replica));
+  if (replica != 0)
+    own.seed = Philox(parent.seed(), SeedStreams::kReplicas).word64(static_cast<std::uint64_t>(replica));
   own.warn = one_at_a_time<std::string_view>(own.warn, sinks);
   own.trace = one_at_a_time<const TraceEvent&>(own.trace, sinks);
   own.replicas.clear();

@@ -31,7 +31,8 @@ std::vector<PlotSeries> roofline_series(const Profile& profile, const Peaks& pea
                     .x = {low, ridge},
                     .y = {},
                     .style = PlotStyle::line};
-    if (series.empty()) {  // the longest flat part stands for all
+    if (series.empty()) {  // of the fastest level, whose roof is flat from the lowest intensity on: it is drawn flat
+                           // for all
       roof.x.push_back(high);
       roof.name += fmt::format(" and {:.0f} GFLOP/s", peaks.flops / 1e9);
     }
@@ -45,7 +46,7 @@ std::vector<PlotSeries> roofline_series(const Profile& profile, const Peaks& pea
                       .y = {roof, roof},
                       .style = PlotStyle::line});
   }
-  series.push_back(std::move(forward));  // points over lines
+  series.push_back(std::move(forward));  // last, so that the points lie over the lines
   series.push_back(std::move(backward));
   return series;
 }

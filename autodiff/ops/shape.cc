@@ -144,7 +144,7 @@ std::int64_t pad_width(const PadSizes& sizes, const Shape& shape, int axis, cons
   if (sizes.count() != shape.rank())
     fail<ShapeError>(where, "pad",
                      fmt::format("needs a width for each axis of {}, got {}", to_string(shape), sizes.count()));
-  if (sizes[axis] < 0 || sizes[axis] > std::int64_t{1} << 46)
+  if (sizes[axis] < 0 || sizes[axis] > Shape::kMaxSize)
     fail<ArgumentError>(where, "pad", fmt::format("width {} of axis {} is out of range", sizes[axis], axis));
   return sizes[axis];
 }

@@ -45,8 +45,7 @@ LocalResponseNorm local_response_norm(const LocalResponseNormOptions& from) {
   if (from.depth_radius < 1 || from.depth_radius % 2 == 0)
     fail<ArgumentError>(from.where, "LocalResponseNorm",
                         fmt::format("Only works with odd depth_radius; it is {}", from.depth_radius));
-  constexpr std::int64_t kMostChannels = std::int64_t{1} << 46;
-  return LocalResponseNorm({.size = 2 * std::min(from.depth_radius, kMostChannels) + 1,
+  return LocalResponseNorm({.size = 2 * std::min(from.depth_radius, Shape::kMaxSize) + 1,
                             .alpha = from.alpha,
                             .beta = from.beta,
                             .k = from.k,

@@ -77,37 +77,48 @@ TEST_CASE("context: a tensor takes as many values as its shape has; interned nam
   REQUIRE(context.intern("a.b") == context.intern(std::string("a.") + "b"));
 }
 
-TEST_CASE("parameters: copies have cells and numbers of their own, moves keep the cell") {
+TEST_CASE("parameters: copies are others with the same numbers, references and moves are the same") {
   const Context context{{.threads = 1}};
   Parameter a;
   a.set(context.tensor({2}, {1, 2}));
   Parameter copy = a;
   copy.assign(context.tensor({2}, {5, 6}));
-  REQUIRE(std::as_const(a.cell()->value).span<float>()[0] == 1);
-  const auto cell = a.cell();
+  REQUIRE(a.value().span<float>()[0] == 1);
+  StateRef reference = a;
+  REQUIRE(reference == a);
+  REQUIRE(reference != copy);
+  reference.assign(context.tensor({2}, {3, 4}));
+  reference.freeze();
+  REQUIRE(a.value().span<float>()[1] == 4);
+  REQUIRE_FALSE(a.trainable());
   const Parameter moved = std::move(a);
-  REQUIRE(moved.cell() == cell);
+  REQUIRE(moved == reference);
   const Tensor held = moved.value();
   Parameter own;
   own.set(held);
   REQUIRE_FALSE(own.value().block().same(held.block()));
   REQUIRE_THROWS_WITH(Parameter{}.on(context.input(held)), contains("build the model first"));
+  StateRef none, buffer = Buffer{};
+  REQUIRE_FALSE(none.built());
+  REQUIRE_THROWS_AS(none.value(), ArgumentError);
+  buffer.freeze(false);
+  REQUIRE_FALSE(buffer.trainable());
 }
 
-TEST_CASE("flatten: all cells end up in one block, in order, at multiples of 64 bytes, with their numbers") {
+TEST_CASE("flatten: all parameters end up in one block, in order, at multiples of 64 bytes, with their numbers") {
   const Context context{{.threads = 1}};
   std::vector<Parameter> all(3);
-  std::vector<std::shared_ptr<detail::Cell>> cells;
+  ParameterList list;
   for (std::size_t i = 0; i < 3; ++i) {
     all[i].set(context.full({static_cast<std::int64_t>(5 * i + 3)}, static_cast<double>(i)));
-    cells.push_back(all[i].cell());
+    list.push_back(all[i]);
   }
-  flatten(cells);
+  flatten(list);
   std::size_t offset = 0;
   for (std::size_t i = 0; i < 3; ++i) {
     REQUIRE(all[i].value().block().same(all[0].value().block()));
     REQUIRE(all[i].value().offset() == offset);
-    REQUIRE(all[i].cell() == cells[i]);
+    REQUIRE(all[i] == list[i]);
     for (float x : all[i].value().span<float>()) REQUIRE(x == static_cast<float>(i));
     offset += (all[i].value().bytes() + 63) / 64 * 64;
   }

@@ -27,7 +27,7 @@ namespace {
 std::vector<float> numbers(const auto& model) {
   std::vector<float> all;
   for (const StateEntry& entry : state(model)) {
-    const Tensor floats = entry.cell->value.to(DType::float32);
+    const Tensor floats = entry.value().to(DType::float32);
     const std::span<const float> values = floats.span<float>();
     all.insert(all.end(), values.begin(), values.end());
   }
@@ -57,8 +57,7 @@ TEST_CASE("io: a model comes back with the same numbers, in PyTorch's names and 
   const Tensor* weight = file.find(entries[0].name);
   REQUIRE(weight != nullptr);
   REQUIRE(weight->shape() == Shape{5, 3});
-  const std::span<const float> memory = std::as_const(entries[0].cell->value).span<float>(),
-                               saved = weight->span<float>();
+  const std::span<const float> memory = entries[0].value().span<float>(), saved = weight->span<float>();
   for (std::size_t in = 0; in < 3; ++in)
     for (std::size_t out = 0; out < 5; ++out) REQUIRE(saved[out * 3 + in] == memory[in * 5 + out]);
 
@@ -123,7 +122,7 @@ TEST_CASE("io: all that does not fit is listed, and the model stays as it was") 
       folder / "p", std::array{NamedTensor{name(3), context.full({2}, 7)}, NamedTensor{"stranger", context.zeros({})}});
   REQUIRE_THROWS_AS(io::load(context, model, folder / "p"), FileError);
   io::load(context, model, folder / "p", {.partial = true});
-  REQUIRE(std::as_const(entries[3].cell->value).span<float>()[1] == 7);
+  REQUIRE(entries[3].value().span<float>()[1] == 7);
   io::save_safetensors(folder / "p", std::array{NamedTensor{name(3), context.full({3}, 7)}});
   REQUIRE_THROWS_WITH(io::load(context, model, folder / "p", {.partial = true}),
                       contains("the model needs float32 [2]"));
@@ -215,7 +214,7 @@ TEST_CASE("io: the flattened shape flows through what keeps it, to each paramete
                      Linear{{.out = 30}} >> LayerNorm{} >> Linear{{.out = 2}};
   model.build(context);
   std::map<std::string, Shape> found;
-  for (const StateEntry& entry : model.state()) found[entry.name] = entry.cell->flattened;
+  for (const StateEntry& entry : model.state()) found[entry.name] = entry.state.cell()->flattened;
   const Shape shape{2, 3, 5}, none;
   REQUIRE(found == std::map<std::string, Shape>{{"6.weight", shape},
                                                 {"6.bias", shape},

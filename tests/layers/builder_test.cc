@@ -85,14 +85,14 @@ std::vector<std::string> names(const std::vector<StateEntry>& entries) {
   return result;
 }
 
-bool one_block(const ParameterList& cells) {
-  return std::ranges::all_of(cells,
-                             [&](const auto& cell) { return cell->value.block().same(cells.front()->value.block()); });
+bool one_block(const ParameterList& list) {
+  return std::ranges::all_of(
+      list, [&](const StateRef& each) { return each.value().block().same(list.front().value().block()); });
 }
 
-std::vector<float> values(const ParameterList& cells) {
+std::vector<float> values(const ParameterList& list) {
   std::vector<float> all;
-  for (const auto& cell : cells) std::ranges::copy(cell->value.span<float>(), std::back_inserter(all));
+  for (const StateRef& each : list) std::ranges::copy(each.value().span<float>(), std::back_inserter(all));
   return all;
 }
 
@@ -105,11 +105,11 @@ TEST_CASE("build: sizes flow through a Sequential, names are numbers, all parame
   Sequential model = Input{6} >> Linear{{.out = 4}} >> Linear{{.out = 3, .bias = false}};
   model.build(context);
   CHECK(names(model.state()) == Names{"0.weight", "0.bias", "1.weight"});
-  CHECK(model.parameters()[1]->name == "0.bias");
+  CHECK(model.parameters()[1].name() == "0.bias");
   CHECK(model.get<Linear>(0).weight.shape() == Shape{6, 4});
   CHECK(model.get<Linear>(1).weight.shape() == Shape{4, 3});
-  CHECK(model.parameters()[0]->layout == FileLayout::linear);
-  CHECK(model.parameters()[1]->layout == FileLayout::as_is);
+  CHECK(model.parameters()[0].cell()->layout == FileLayout::linear);
+  CHECK(model.parameters()[1].cell()->layout == FileLayout::as_is);
   CHECK(parameter_count(model) == 6 * 4 + 4 + 4 * 3);
   CHECK(one_block(model.parameters()));
   CHECK(model(context.input(context.full({2, 6}, 1)), Mode::eval).shape() == Shape{2, 3});
@@ -127,7 +127,7 @@ TEST_CASE("build: a struct with visit is a model") {
   CHECK(parameter_count(net) == 7 * 5 + 5 + 10);
 
   const Net copy = net;
-  CHECK(copy.a.weight.cell() != net.a.weight.cell());
+  CHECK(copy.a.weight != net.a.weight);
   CHECK(values(parameters(copy)) == values(parameters(net)));
   REQUIRE_THROWS_WITH(build(context, net, Shape{7}), contains("built before"));
   REQUIRE_THROWS_AS(build(context, net, Shape{7}), ArgumentError);

@@ -56,11 +56,11 @@ Outcome run(Sequential model, const Shape& input, Mode mode, DType dtype, bool f
   const Gradients gradients = tape.backward(y, context.uniform(y.shape(), -1, 1, 2, dtype));
   append(out.numbers, gradients[x]);
   std::map<std::string, Tensor> by_name;  // fused parts may be used in another order
-  for (const ParameterGradient& entry : gradients.parameters()) by_name[entry.cell->name] = entry.gradient;
+  for (const ParameterGradient& entry : gradients.parameters()) by_name[entry.parameter.name()] = entry.gradient;
   for (const auto& [name, gradient] : by_name) append(out.numbers, gradient);
   tape.commit();
   for (const StateEntry& entry : model.state())
-    if (entry.is_buffer) append(out.numbers, entry.cell->value);
+    if (entry.is_buffer) append(out.numbers, entry.value());
   return out;
 }
 

@@ -61,7 +61,7 @@ TEST_CASE("models: a residual block computes relu(x + m(b(relu(n(a(x))))))") {
   NamedModel named = make_model("resnet9_gn");
   named.model.build(context);
   std::map<std::string, Tensor> state;
-  for (const StateEntry& entry : named.model.state()) state[entry.name] = entry.cell->value;
+  for (const StateEntry& entry : named.model.state()) state[entry.name] = entry.value();
   const Var x = context.input(context.uniform({2, 4, 4, 128}, -1, 1, 1));
   const auto convolved = [&](const char* name, const Var& in) {
     return conv2d(in, context.input(state.at(fmt::format("7.{}.weight", name))), {}, {.padding = 1});

@@ -17,8 +17,8 @@ using test::refusal;
 
 namespace {
 
-std::vector<float> numbers(const StateCell& cell) {
-  const auto values = cell.value().span<float>();
+std::vector<float> numbers(const StateRef& state) {
+  const auto values = state.value().span<float>();
   return {values.begin(), values.end()};
 }
 

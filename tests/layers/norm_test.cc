@@ -182,13 +182,13 @@ TEST_CASE("norm layers: parameters that are not trained stay as they were") {
     Sequential model = Input{4, 4} >> Linear{{.out = 4}} >> layer;
     model.build(context);
     REQUIRE(model.parameters().size() > 2);
-    for (std::size_t i = 0; i < model.parameters().size(); ++i) CHECK(model.parameters()[i]->trainable == (i < 2));
-    const std::vector<double> before = test::numbers(model.parameters().back()->value);
+    for (std::size_t i = 0; i < model.parameters().size(); ++i) CHECK(model.parameters()[i].trainable() == (i < 2));
+    const std::vector<double> before = test::numbers(model.parameters().back().value());
     SGD optimizer{model.parameters(), {.lr = 0.1}};
     Tape tape{context};
     const Var y = model(tape.input(context.normal({3, 4, 4}, 0, 1, 1)), Mode::train);
     optimizer.step(tape.backward(y, context.normal(y.shape(), 0, 1, 2)));
-    CHECK(test::numbers(model.parameters().back()->value) == before);
+    CHECK(test::numbers(model.parameters().back().value()) == before);
   };
   check(LayerNorm{{.trainable = false}});
   check(RMSNorm{{.trainable = false}});

@@ -26,9 +26,9 @@ std::vector<float> output(const Sequential& model, const Shape& input) {
   return values(model(shared_context().input(shared_context().uniform(input, -1, 1, 1)), Mode::eval).value());
 }
 
-bool one_block(const ParameterList& cells) {
-  return std::ranges::all_of(cells,
-                             [&](const auto& cell) { return cell->value.block().same(cells.front()->value.block()); });
+bool one_block(const ParameterList& list) {
+  return std::ranges::all_of(
+      list, [&](const StateRef& each) { return each.value().block().same(list.front().value().block()); });
 }
 
 Sequential small() { return Input{2, 3} >> Flatten{} >> Linear{{.out = 4}} >> Linear{{.out = 2}}; }
@@ -43,14 +43,14 @@ TEST_CASE("Sequential: layers are moved or copied into it, and found again") {
   CHECK(head[0].describe() == "Linear");
   CHECK(head.get<Linear>(1).options.out == 2);
   CHECK(values(head.get<Linear>(0).weight.value()) == values(named.weight.value()));
-  CHECK(head.get<Linear>(0).weight.cell() != named.weight.cell());
+  CHECK(head.get<Linear>(0).weight != named.weight);
 
   const Sequential longer = head >> Flatten{};
   CHECK(longer.size() == 3);
   CHECK(head.size() == 2);
-  const auto cell = head.get<Linear>(0).weight.cell();
+  const StateRef weight = head.get<Linear>(0).weight;
   const Sequential moved = std::move(head) >> Flatten{};
-  CHECK(moved.get<Linear>(0).weight.cell() == cell);
+  CHECK(moved.get<Linear>(0).weight == weight);
 
   const Sequential nested = Linear{{.out = 1}} >> (Linear{{.out = 1}} >> Flatten{});
   CHECK(nested.size() == 2);
@@ -77,8 +77,8 @@ TEST_CASE("Sequential: a copy has numbers and one block of its own") {
   model.build(shared_context());
   Sequential copy = model;
   CHECK(one_block(copy.parameters()));
-  CHECK(!copy.parameters()[0]->value.block().same(model.parameters()[0]->value.block()));
-  CHECK(copy.parameters()[2]->name == "2.weight");
+  CHECK(!copy.parameters()[0].value().block().same(model.parameters()[0].value().block()));
+  CHECK(copy.parameters()[2].name() == "2.weight");
   CHECK(output(copy, {4, 2, 3}) == output(model, {4, 2, 3}));
 
   const std::vector<float> before = output(model, {4, 2, 3});
@@ -91,12 +91,12 @@ TEST_CASE("Sequential: a copy has numbers and one block of its own") {
   CHECK(one_block(copy.parameters()));
 }
 
-TEST_CASE("Sequential: moving keeps the cells") {
+TEST_CASE("Sequential: moving keeps the parameters") {
   Sequential model = small();
   model.build(shared_context());
-  const ParameterList cells = model.parameters();
+  const ParameterList list = model.parameters();
   const Sequential moved = std::move(model);
-  CHECK(moved.parameters() == cells);
+  CHECK(moved.parameters() == list);
   CHECK(moved.built());
 }
 
@@ -169,7 +169,7 @@ TEST_CASE("Residual: the shortcut is added, through a projection where shapes ch
       Input{2} >> Residual{Linear{{.out = 3}} >> Linear{{.out = 1, .bias = false, .weight_init = Constant{0}}},
                            Linear{{.out = 1, .bias = false, .weight_init = twos}}};
   projected.build(context);
-  CHECK(projected.parameters().back()->name == "0.projection.weight");
+  CHECK(projected.parameters().back().name() == "0.projection.weight");
   CHECK(projected.state()[1].name == "0.body.0.bias");
   CHECK(values(projected(context.input(context.tensor({1, 2}, {1, 10})), Mode::eval).value()) ==
         std::vector<float>{22});

@@ -36,7 +36,7 @@ Tensor sample(const Shape& shape, std::uint64_t stream = 1) { return shared_cont
 std::vector<std::string> names_of(const Sequential& model) {
   std::vector<std::string> names;
   for (const StateEntry& entry : model.state())
-    names.push_back(entry.name + " " + to_string(io::file_shape(entry.cell->value.shape(), entry.cell->layout)));
+    names.push_back(entry.name + " " + to_string(io::file_shape(entry.shape(), entry.state.cell()->layout)));
   return names;
 }
 
@@ -98,7 +98,7 @@ void check_training(const Wrap& wrap) {
     const Tensor y = evaluate(model, x);
     REQUIRE(largest_difference(again(other.input(x), Mode::eval).value(), y) == 0);
     const Sequential copy = model;
-    for (const StateEntry& entry : model.state()) entry.cell->value.fill(0.25);
+    for (const StateEntry& entry : model.state()) entry.state.cell()->value.fill(0.25);
     REQUIRE(largest_difference(evaluate(copy, x), y) == 0);
     REQUIRE(largest_difference(evaluate(model, x), y) > 0);
   }

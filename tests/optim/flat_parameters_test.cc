@@ -17,10 +17,10 @@ TEST_CASE("optimizers: lists of parameters that cannot be trained are refused") 
   REQUIRE_THROWS_WITH((SGD{ParameterList{}, {.lr = 1}}), contains("SGD: there are no parameters"));
   list.push_back(list[1]);
   REQUIRE_THROWS_WITH((SGD{list, {.lr = 1}}), contains("parameter 'layer.1' is listed twice"));
-  list.back() = nullptr;
+  list.back() = StateRef();
   REQUIRE_THROWS_WITH((SGD{list, {.lr = 1}}), contains("parameter 5 is empty"));
   Parameter fresh;
-  list.back() = fresh.cell();
+  list.back() = fresh;
   REQUIRE_THROWS_WITH((Adam{list, {.lr = 1}}), contains("Adam: parameter number 5 (without a name) has no value yet"));
   fresh.set(model.context.zeros({2}, DType::float64));
   REQUIRE_THROWS_WITH(
@@ -28,7 +28,7 @@ TEST_CASE("optimizers: lists of parameters that cannot be trained are refused") 
       contains(
           "AdamW: parameters must have one element type: 'layer.0' is float32, number 5 (without a name) is float64"));
   fresh.set(model.context.zeros({2}, DType::int64));
-  REQUIRE_THROWS_WITH((SGD{{fresh.cell()}, {.lr = 1}}), contains("holds int64"));
+  REQUIRE_THROWS_WITH((SGD{{fresh}, {.lr = 1}}), contains("holds int64"));
   for (std::size_t i = 1; i < model.parameters.size(); ++i)
     REQUIRE_FALSE(model.parameters[i].value().block().same(model.parameters[0].value().block()));
 }
@@ -40,7 +40,7 @@ TEST_CASE("optimizers: parameters are laid into one block, those that lie in one
   REQUIRE(model.weights() == before);
   const Block block = model.parameters[0].value().block();
   const SGD second{model.list()};
-  const SGD part{{model.parameters[1].cell(), model.parameters[3].cell()}};
+  const SGD part{ParameterList{model.parameters[1], model.parameters[3]}};
   for (const Parameter& parameter : model.parameters) REQUIRE(parameter.value().block().same(block));
 }
 
@@ -59,10 +59,8 @@ TEST_CASE("optimizers: frozen and missing parameters rest, and start late as on 
   for (bool frozen : {true, false}) {
     Pulled model, same;
     Adam optimizer{model.list(), {.lr = 0.1, .allow_missing = !frozen}};
-    Adam rest{
-        {same.parameters[0].cell(), same.parameters[1].cell(), same.parameters[3].cell(), same.parameters[4].cell()},
-        {.lr = 0.1}};
-    Adam late{{same.parameters[2].cell()}, {.lr = 0.1}};
+    Adam rest{{same.parameters[0], same.parameters[1], same.parameters[3], same.parameters[4]}, {.lr = 0.1}};
+    Adam late{{same.parameters[2]}, {.lr = 0.1}};
     for (int step = 0; step < 5; ++step) {
       if (frozen) model.parameters[2].freeze(step < 3);
       optimizer.step(model.gradients(!frozen && step < 3 ? 2 : 1000));
@@ -152,7 +150,7 @@ TEST_CASE("optimizers: parameters live as long as their optimizer") {
   {
     Parameter parameter;
     parameter.set(context.full({3}, 2));
-    list = {parameter.cell()};
+    list = {parameter};
   }
   const SGD optimizer{list};
   list.clear();

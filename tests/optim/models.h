@@ -50,11 +50,7 @@ struct Pulled {
     }
   }
 
-  ParameterList list() const {
-    ParameterList cells;
-    for (const Parameter& parameter : parameters) cells.push_back(parameter.cell());
-    return cells;
-  }
+  ParameterList list() const { return ParameterList(parameters.begin(), parameters.end()); }
 
   // The gradients, of all parameters or all but one.
   Gradients gradients(std::size_t without = 1000, const double* forced = nullptr) {

@@ -43,8 +43,8 @@ Sequential model_for(Context& context) {
 
 std::vector<float> numbers(const Sequential& model) {
   std::vector<float> all;
-  for (const auto& cell : model.parameters()) {
-    const auto values = std::as_const(cell->value).span<float>();
+  for (const StateRef& parameter : model.parameters()) {
+    const auto values = parameter.value().span<float>();
     all.insert(all.end(), values.begin(), values.end());
   }
   return all;

@@ -193,7 +193,7 @@ TEST_CASE("replicas: a step of data parallel training with batch norm is the ste
   const auto trained = [&](int count) {
     Context context{{.threads = 1, .seed = 4}};
     ReplicaData data(context, 1, {24, 5}, {5}, DType::float64);
-    SGD optimizer{{data.weight.cell(), data.bias.cell()}, {.lr = 0.1, .momentum = 0.9}};
+    SGD optimizer{{data.weight, data.bias}, {.lr = 0.1, .momentum = 0.9}};
     Replicas replicas{context, {.count = count}};
     for (int step = 0; step < 5; ++step) {
       auto [loss, gradients] = replicas.gradients(data.x[0], data.dy[0], [&](Replica&, const Var& x, const Tensor& dy) {

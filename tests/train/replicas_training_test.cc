@@ -53,7 +53,7 @@ TEST_CASE("replicas: the mean of gradients is that of one process on the whole b
         for (std::size_t i = 0; i < 4; ++i) {
           const Tensor a = shared.gradients.parameters()[i].gradient.to(DType::float64),
                        b = expected.parameters()[i].gradient.to(DType::float64);
-          REQUIRE(shared.gradients.parameters()[i].cell == expected.parameters()[i].cell);
+          REQUIRE(shared.gradients.parameters()[i].parameter == expected.parameters()[i].parameter);
           for (std::size_t k = 0; k < a.span<double>().size(); ++k)
             REQUIRE(std::abs(a.span<double>()[k] - b.span<double>()[k]) < tolerance);
         }
@@ -111,8 +111,8 @@ TEST_CASE("replicas: training keeps one model, the same bits run after run, as o
       optimizer.step(gradients);
     }
     std::vector<double> weights;
-    for (const auto& cell : model.parameters())
-      for (double value : std::as_const(cell->value).span<double>()) weights.push_back(value);
+    for (const StateRef& parameter : model.parameters())
+      for (double value : parameter.value().span<double>()) weights.push_back(value);
     return weights;
   };
   const std::vector<double> one = trained(1, 0), four = trained(4, 0), dropped = trained(4, 0.5);
@@ -142,7 +142,7 @@ TEST_CASE("replicas: gradients outlive the replicas, and buffers are those of re
   REQUIRE(loss == 2);
   REQUIRE(numbers(gradients[w]) == std::vector<float>{1, 1});
   REQUIRE(seen.value().item() == 0);
-  SGD optimizer{{w.cell()}, {.lr = 0.5}};
+  SGD optimizer{{w}, {.lr = 0.5}};
   optimizer.step(gradients);
   REQUIRE(numbers(w.value()) == std::vector<float>{0.5, 0.5});
   REQUIRE(seen.value().item() == 5);

@@ -39,8 +39,8 @@ std::vector<float> trained(std::string_view name, int threads, std::vector<std::
   }
   std::vector<float> weights;
   for (const StateEntry& entry : named.model.state()) {
-    if (entry.cell->value.dtype() != DType::float32) continue;  // the number of batches that a norm has seen
-    const auto values = std::as_const(entry.cell->value).span<float>();
+    if (entry.value().dtype() != DType::float32) continue;  // the number of batches that a norm has seen
+    const auto values = entry.value().span<float>();
     weights.insert(weights.end(), values.begin(), values.end());
   }
   const std::vector<std::uint64_t> counts = context.device().pool.chunks_by_thread();
