@@ -254,7 +254,7 @@ TEST_CASE("sequential: a layer that takes the place of another is to be built, t
   REQUIRE_THROWS_WITH(model(context.input(context.zeros({1, 2, 3})), Mode::eval), contains("used before build()"));
   model.build(context);
   CHECK(model.layer_summary().output == Shape{5});
-  CHECK(model.parameters()[2]->name == "2.weight");
+  CHECK(model.parameters()[2].name() == "2.weight");
   CHECK(one_block(model.parameters()));
   CHECK(values(model.get<Linear>(1).weight.value()) == kept);
   REQUIRE_THROWS_WITH(model.replace(3, Relu{}), contains("there is no layer 3, it has 3"));
