@@ -179,7 +179,7 @@ TEST_CASE("Fusion: a model within a model takes what follows its last pass") {
          {"conv2d", "layer_norm", "max_pool2d"},
          {"conv2d", "layer_norm", "relu", "max_pool2d"}});
   check({Sequential{} >> (kConv >> Relu{}) >> Relu{}, {"conv2d", "relu"}, {"conv2d", "relu", "relu"}});
-  check({Sequential{} >> Residual{Residual{kBare >> kGroupNorm}} >> Relu{},
+  check({Sequential{} >> Residual{Sequential{} >> Residual{kBare >> kGroupNorm}} >> Relu{},
          {"conv2d", "group_norm", "add", "relu"},
          {"conv2d", "group_norm", "add", "add", "relu"}});
 }
