@@ -1,6 +1,7 @@
 // All of Tapestry's public interface.
 #pragma once
 
+#include "autodiff/cost.h"
 #include "autodiff/custom.h"
 #include "autodiff/gradcheck.h"
 #include "autodiff/gradient.h"

@@ -11,7 +11,7 @@
 #include <string_view>
 #include <vector>
 
-#include "autodiff/location.h"
+#include "autodiff/op.h"
 #include "autodiff/replicas.h"
 #include "autodiff/tensor.h"
 #include "kernels/device.h"
@@ -21,27 +21,6 @@ namespace tapestry {
 
 class Var;
 
-// What a traced op was given.
-struct TraceInput {
-  Shape shape;
-  DType dtype;
-  bool wants_gradient;
-  bool present;  // otherwise the input holds nothing
-};
-
-// One op, as it was run: for ContextOptions::trace. What it points at lives as long as the call.
-struct TraceEvent {
-  const char* op;
-  Location where;
-  bool backward;
-  double
-      seconds;  // since the event before it on the same tape; ops of which nothing needs a gradient count to the next
-  std::size_t node;  // on its tape: the forward and the backward pass of an op have the same
-  Shape output;
-  DType dtype;                         // of the output
-  std::span<const TraceInput> inputs;  // in the forward pass; empty in the backward pass
-};
-
 struct ContextOptions {
   int threads = 0;  // 0: $TAPESTRY_THREADS, else the CPUs that this process may use
   Precision precision = Precision::highest;
@@ -49,6 +28,7 @@ struct ContextOptions {
   std::optional<Target> target = std::nullopt;             // nothing: $TAPESTRY_TARGET, else the best one
   std::function<void(std::string_view)> warn = nullptr;    // what a user should know; nothing: a line on stderr
   std::function<void(const TraceEvent&)> trace = nullptr;  // called for each op of a tape; free where not set
+  bool trace_untaped = false;              // `trace` hears, too, of ops that no tape records, as in evaluation
   kernels::Meter* meter = nullptr;         // what kernels tell; of this context alone, free where not set
   std::vector<ReplicaAxis> replicas = {};  // the axes of replicas on which this context is one
   bool fuse = true;  // whether what belongs together is one pass; otherwise each part is an op of its own

@@ -10,6 +10,7 @@
 
 #include <initializer_list>
 
+#include "autodiff/cost.h"
 #include "autodiff/dual.h"
 #include "autodiff/record.h"
 #include "kernels/device.h"
@@ -20,6 +21,9 @@ namespace detail {
 
 template <class F>
 concept MapFunction = !std::convertible_to<F, Var> && !std::convertible_to<F, Location>;
+
+// One function for each element; what it saves beside its inputs does not count.
+constexpr OpInfo map_op(const char* name) { return {name, elementwise_cost<Saved::inputs>}; }
 
 // ArgumentError for an empty input, one that is not floating, or two types; ShapeError for two shapes.
 void check_map(const char* op, std::initializer_list<InputRef> inputs, const Location& where);
@@ -49,22 +53,24 @@ Var map(const char* name, const Var& x, const F& f, const DF& df, Location where
   Tensor y = x.value().like();
   visit_floating(name, x.dtype(), [&]<class T>(T) { map_into(device, y.span<T>(), f, x.value().span<T>()); });
   if constexpr (std::is_invocable_v<const DF&, double, double>) {
-    return record(name, y, {x}, where, [&device, name, df, x = x.value(), y](const Tensor& dy, GradSlots grads) {
-      Tensor dx = grads.overwrite(0);
-      visit_floating(name, dy.dtype(), [&]<class T>(T) {
-        map_into(
-            device, dx.span<T>(), [&df](auto g, auto a, auto b) { return g * df(a, b); }, dy.span<T>(), x.span<T>(),
-            y.span<T>());
-      });
-    });
+    return record(detail::map_op(name), y, {x}, where,
+                  [&device, name, df, x = x.value(), y](const Tensor& dy, GradSlots grads) {
+                    Tensor dx = grads.overwrite(0);
+                    visit_floating(name, dy.dtype(), [&]<class T>(T) {
+                      map_into(
+                          device, dx.span<T>(), [&df](auto g, auto a, auto b) { return g * df(a, b); }, dy.span<T>(),
+                          x.span<T>(), y.span<T>());
+                    });
+                  });
   } else {
-    return record(name, y, {x}, where, [&device, name, df, x = x.value()](const Tensor& dy, GradSlots grads) {
-      Tensor dx = grads.overwrite(0);
-      visit_floating(name, dy.dtype(), [&]<class T>(T) {
-        map_into(
-            device, dx.span<T>(), [&df](auto g, auto a) { return g * df(a); }, dy.span<T>(), x.span<T>());
-      });
-    });
+    return record(detail::map_op(name), y, {x}, where,
+                  [&device, name, df, x = x.value()](const Tensor& dy, GradSlots grads) {
+                    Tensor dx = grads.overwrite(0);
+                    visit_floating(name, dy.dtype(), [&]<class T>(T) {
+                      map_into(
+                          device, dx.span<T>(), [&df](auto g, auto a) { return g * df(a); }, dy.span<T>(), x.span<T>());
+                    });
+                  });
   }
 }
 
@@ -87,7 +93,7 @@ Var map(const char* name, const Var& x, const Var& y, const F& f, const DFX& dfx
   Tensor z = x.value().like();
   visit_floating(name, x.dtype(),
                  [&]<class T>(T) { map_into(device, z.span<T>(), f, x.value().span<T>(), y.value().span<T>()); });
-  return record(name, z, {x, y}, where,
+  return record(detail::map_op(name), z, {x, y}, where,
                 [&device, name, dfx, dfy, x = x.value(), y = y.value()](const Tensor& dz, GradSlots grads) {
                   const auto slope = [&](Tensor d, const auto& df) {
                     visit_floating(name, dz.dtype(), [&]<class T>(T) {

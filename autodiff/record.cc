@@ -24,7 +24,7 @@ std::int32_t GradSlots::target(int input) const {
   const detail::Node& node = this->node();
   if (static_cast<std::uint32_t>(input) >= node.inputs)
     fail<ArgumentError>(
-        node.where, node.op,
+        node.where, node.op.name,
         fmt::format("the backward asks for the gradient of input {}, there are {} inputs", input, node.inputs));
   return tape_->inputs[node.first_input + static_cast<std::uint32_t>(input)];
 }
@@ -67,7 +67,7 @@ void GradSlots::pass(int input, const Tensor& gradient) const {
   const detail::Node& node = tape_->nodes[static_cast<std::size_t>(target)];
   if (gradient.size() != node.shape.size() || gradient.dtype() != node.dtype)
     fail<ShapeError>(
-        this->node().where, this->node().op,
+        this->node().where, this->node().op.name,
         fmt::format("the gradient of input {} must be {} {}, the backward gave {} {}", input, dtype_name(node.dtype),
                     to_string(node.shape), dtype_name(gradient.dtype()), to_string(gradient.shape())));
   if (!tape_->gradient(target) && node.closure != nullptr) {
@@ -148,31 +148,36 @@ void check_finite(const char* op, const Tensor& y, const kernels::Device& device
 }
 }  // namespace
 
-Var append(TapeState* tape, const char* op, Tensor y, std::span<const InputRef> inputs, const Location& where,
+Var append(TapeState* tape, const OpInfo& op, Tensor y, std::span<const InputRef> inputs, const CallOptions& options,
            void* closure, const ClosureOps* ops) {
   const auto first = static_cast<std::uint32_t>(tape->inputs.size());
   try {
     for (const InputRef& input : inputs) tape->inputs.push_back(input.var->node());
     tape->nodes.push_back(
-        {op, where, closure, ops, y.shape(), y.dtype(), first, static_cast<std::uint32_t>(inputs.size())});
+        {op, options.where, closure, ops, y.shape(), y.dtype(), first, static_cast<std::uint32_t>(inputs.size())});
   } catch (...) {
     ops->destroy(closure);
     throw;
   }
-  if (tape->context->options.trace) tape->trace(tape->nodes.size() - 1, false, inputs);
-  if (tape->check_finite) check_finite(op, y, tape->context->device, where);
+  if (tape->context->options.trace) tape->trace(tape->nodes.size() - 1, &y, options, inputs);
+  if (tape->check_finite) check_finite(op.name, y, tape->context->device, options.where);
   return Var(std::move(y), tape->context.get(), tape, tape->generation,
              static_cast<std::int32_t>(tape->nodes.size()) - 1);
 }
 
-Var untaped(const char* op, Tensor y, std::span<const InputRef> inputs, const Location& where) {
+Var untaped(const OpInfo& op, Tensor y, std::span<const InputRef> inputs, const CallOptions& options) {
   TapeState* tape = nullptr;
   ContextState* context = nullptr;
   for (const InputRef& input : inputs) {
     if (input.var->tape() != nullptr) tape = input.var->tape();
     if (input.var->value()) context = input.var->context();
   }
-  if (tape != nullptr && tape->check_finite) check_finite(op, y, tape->context->device, where);
+  if (context->options.trace_untaped && context->options.trace) {
+    std::vector<TraceInput> list;
+    context->options.trace(
+        {{options, listed(inputs, list), y.shape(), y.dtype()}, op, false, 0, TraceEvent::kNoNode, &y});
+  }
+  if (tape != nullptr && tape->check_finite) check_finite(op.name, y, tape->context->device, options.where);
   return Var(std::move(y), context, tape, tape == nullptr ? 0 : tape->generation, -1);
 }
 

@@ -69,9 +69,9 @@ inline constexpr ClosureOps kClosureOps{
 // is not optional, one whose tape is gone, or inputs from two tapes or contexts.
 TapeState* common_tape(const char* op, std::span<const InputRef> inputs, const Location& where);
 void* closure_space(TapeState* tape, std::size_t bytes, std::size_t alignment);
-Var append(TapeState* tape, const char* op, Tensor y, std::span<const InputRef> inputs, const Location& where,
+Var append(TapeState* tape, const OpInfo& op, Tensor y, std::span<const InputRef> inputs, const CallOptions& options,
            void* closure, const ClosureOps* ops);
-Var untaped(const char* op, Tensor y, std::span<const InputRef> inputs, const Location& where);
+Var untaped(const OpInfo& op, Tensor y, std::span<const InputRef> inputs, const CallOptions& options);
 
 }  // namespace detail
 
@@ -84,21 +84,23 @@ inline detail::InputRef optional(const Var& input) {
 
 // Makes y = op(inputs) a Var. When an input needs a gradient, `backward`, a callable (const Tensor& dy, GradSlots), is
 // kept until it has run once; its captures are the saved tensors. Shapes of gradients are those of the inputs.
+// `op` may be a mere name. Listeners hear `options`: those of the call where the op does all that they say, otherwise
+// its Location alone.
 template <class Backward>
-Var record(const char* op, Tensor y, std::span<const detail::InputRef> inputs, const Location& where,
+Var record(const OpInfo& op, Tensor y, std::span<const detail::InputRef> inputs, const CallOptions& options,
            Backward&& backward) {
   using Closure = std::remove_cvref_t<Backward>;
   static_assert(std::is_invocable_v<Closure&, const Tensor&, GradSlots>);
-  detail::TapeState* tape = detail::common_tape(op, inputs, where);
-  if (tape == nullptr) return detail::untaped(op, std::move(y), inputs, where);
+  detail::TapeState* tape = detail::common_tape(op.name, inputs, options.where);
+  if (tape == nullptr) return detail::untaped(op, std::move(y), inputs, options);
   void* closure =
       new (detail::closure_space(tape, sizeof(Closure), alignof(Closure))) Closure(std::forward<Backward>(backward));
-  return detail::append(tape, op, std::move(y), inputs, where, closure, &detail::kClosureOps<Closure>);
+  return detail::append(tape, op, std::move(y), inputs, options, closure, &detail::kClosureOps<Closure>);
 }
 template <class Backward>
-Var record(const char* op, Tensor y, std::initializer_list<detail::InputRef> inputs, const Location& where,
+Var record(const OpInfo& op, Tensor y, std::initializer_list<detail::InputRef> inputs, const CallOptions& options,
            Backward&& backward) {
-  return record(op, std::move(y), std::span(inputs.begin(), inputs.size()), where, std::forward<Backward>(backward));
+  return record(op, std::move(y), std::span(inputs.begin(), inputs.size()), options, std::forward<Backward>(backward));
 }
 
 // The stream that the next random op on x's tape draws from, another one at each call: f(step, calls before); 0 off the

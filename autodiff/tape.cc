@@ -107,7 +107,7 @@ Gradients Tape::run_backward(const Var& y, Tensor dy) {
       node.ops->run(node.closure, gradient, GradSlots(&tape, i));
       tape.merge_scratch();
       tape.look_at_parameters(node);
-      if (tape.context->options.trace) tape.trace(static_cast<std::size_t>(i), true);
+      if (tape.context->options.trace) tape.trace(static_cast<std::size_t>(i), nullptr, node.where);
     }
     node.ops->destroy(node.closure);
     node.ops = nullptr;

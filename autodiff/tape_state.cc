@@ -124,15 +124,22 @@ Tensor TapeState::parameter_gradient(const Tensor& value) {
   return gradient;
 }
 
-void TapeState::trace(std::size_t number, bool backward, std::span<const InputRef> given) {
+std::span<const TraceInput> listed(std::span<const InputRef> given, std::vector<TraceInput>& list) {
+  list.clear();
+  for (const InputRef& input : given) {
+    const Tensor& value = input.var->value();
+    list.push_back({value.shape(), value.dtype(), input.var->requires_grad(), value ? &value : nullptr});
+  }
+  return list;
+}
+
+void TapeState::trace(std::size_t number, const Tensor* y, const CallOptions& options,
+                      std::span<const InputRef> given) {
   using Clock = std::chrono::steady_clock;
   const double seconds = std::chrono::duration<double>(Clock::now() - last_event).count();
-  traced.clear();
-  for (const InputRef& input : given)
-    traced.push_back(
-        {input.var->shape(), input.var->dtype(), input.var->requires_grad(), static_cast<bool>(input.var->value())});
   const Node& node = nodes[number];
-  context->options.trace({node.op, node.where, backward, seconds, number, node.shape, node.dtype, traced});
+  context->options.trace(
+      {{options, listed(given, traced), node.shape, node.dtype}, node.op, y == nullptr, seconds, number, y});
   last_event = Clock::now();  // what the sink took is nobody's
 }
 

@@ -15,7 +15,7 @@
 namespace tapestry::detail {
 
 struct Node {
-  const char* op;
+  OpInfo op;
   Location where;
   void* closure;          // nullptr for a leaf
   const ClosureOps* ops;  // nullptr once the closure has run and is destroyed
@@ -63,7 +63,8 @@ struct TapeState {
   Tensor new_scratch(std::int32_t node);
   void merge_scratch();
   void look_at_parameters(const Node& node);  // whether the gradients that `node` has just written are finite
-  void trace(std::size_t node, bool backward, std::span<const InputRef> given = {});
+  // Tells of a node: `y` of the forward pass and what that was given, or nothing for the backward pass.
+  void trace(std::size_t node, const Tensor* y, const CallOptions& options, std::span<const InputRef> given = {});
 
   std::shared_ptr<ContextState> context;
   std::uint64_t step = 0;
@@ -101,5 +102,8 @@ struct TapeState {
   std::vector<TraceInput> traced;  // of the event that is being told
   std::chrono::steady_clock::time_point last_event;
 };
+
+// What listeners are told of inputs, in `list`.
+std::span<const TraceInput> listed(std::span<const InputRef> given, std::vector<TraceInput>& list);
 
 }  // namespace tapestry::detail

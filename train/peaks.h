@@ -8,7 +8,6 @@
 
 #include "autodiff/context.h"
 #include "train/machine.h"
-#include "train/op_cost.h"
 
 namespace tapestry::train {
 

@@ -73,6 +73,7 @@ void Profiler::end_step() {
 }
 
 void Profiler::add(const TraceEvent& event) {
+  if (event.node == TraceEvent::kNoNode) return;  // its time counts to the next
   const double end = now();
   if (!event.backward) {
     if (costs_.size() <= event.node) costs_.resize(event.node + 1);
@@ -80,9 +81,11 @@ void Profiler::add(const TraceEvent& event) {
   }
   const OpCosts costs = event.node < costs_.size() ? costs_[event.node] : OpCosts{};
   const Pass pass = event.backward ? Pass::backward : Pass::forward;
-  const Key key{event.op, event.where.layer, event.where.source.file_name(), event.where.source.line(), pass};
+  const Key key{event.op.name, event.where.layer, event.where.source.file_name(), event.where.source.line(), pass};
   auto found = std::ranges::find(keys_, key, &KnownKey::key);
-  if (found == keys_.end()) found = keys_.insert(keys_.end(), {key, row_for(event.op, place_of(event.where), pass)});
+  if (found == keys_.end())
+    found = keys_.insert(keys_.end(), {key, row_for(event.op.name, place_of(event.where), pass)});
+  profile_.rows[found->row].cost_known = costs.known;
   // An event reaches back to the one before it on its tape; a section may have run since.
   add_call(found->row, std::max(end - event.seconds, last_), end, event.backward ? costs.backward : costs.forward);
 }

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "autodiff/context.h"
-#include "train/op_cost.h"
+#include "autodiff/cost.h"
 
 namespace tapestry::train {
 
@@ -38,8 +38,9 @@ struct ProfileRow {
   Pass pass = Pass::forward;
   std::int64_t calls = 0;
   double seconds = 0;
-  double fastest = 0;  // seconds of the shortest call; 0: not known
-  OpCost cost = {};    // of all calls together
+  double fastest = 0;      // seconds of the shortest call; 0: not known
+  OpCost cost = {};        // of all calls together
+  bool cost_known = true;  // otherwise one operation an element is assumed
   KernelWork work = {};
 
   // Seconds that all threads together spent at work on this; outside shared runs there is one.

@@ -140,6 +140,7 @@ Json row_json(const ProfileRow& row, const Profile& profile, const Peaks& peaks,
           {"flops", row.cost.flops},
           {"bytes", row.cost.bytes},
           {"bytes_written", row.cost.written},
+          {"cost_known", row.cost_known},
           {"flops_per_second", rate.flops},
           {"bytes_per_second", rate.bytes},
           {"intensity", rate.intensity},
@@ -199,6 +200,11 @@ std::string profile_table(const Profile& profile, const Peaks& peaks, const Prof
   if (peaks.threads > 1) text += fmt::format(" ({:.1f} on one thread)", peaks.thread_flops / 1e9);
   if (peaks.unit_flops > 0) text += fmt::format(", products {:.1f} on {}", peaks.unit_flops / 1e9, peaks.unit);
   for (const Bandwidth& level : peaks.levels) text += fmt::format(", {} {:.0f} GB/s", level.level, level.best() / 1e9);
+  std::vector<std::string> assumed;
+  for (const ProfileRow& row : profile.rows)
+    if (!row.cost_known && std::ranges::find(assumed, printable(row.op)) == assumed.end())
+      assumed.push_back(printable(row.op));
+  if (!assumed.empty()) text += fmt::format("\none operation an element is assumed of: {}", fmt::join(assumed, ", "));
   return text + "\n";
 }
 

@@ -4,6 +4,7 @@
 
 #include <cmath>
 
+#include "autodiff/cost.h"
 #include "autodiff/pointwise/run.h"
 
 namespace tapestry {
@@ -23,7 +24,7 @@ Var relu(const Var& x, Location where) { return apply("relu", Op::relu, {}, x, w
 Var leaky_relu(const Var& x, LeakyReluOptions options) {
   const double slope = options.negative_slope;
   check_finite("leaky_relu", "negative_slope", slope, options.where);
-  return apply("leaky_relu", Op::leaky_relu, {.a = slope}, x, options.where, slope >= 0);
+  return apply("leaky_relu", Op::leaky_relu, {.a = slope}, x, options, slope >= 0);
 }
 
 Var prelu(const Var& x, const Var& weight, Location where) {
@@ -42,18 +43,19 @@ Var prelu(const Var& x, const Var& weight, Location where) {
   visit_floating("prelu", x.dtype(), [&]<class T>(T) {
     pointwise::prelu(device, x.value().span<T>(), weight.value().span<T>(), y.span<T>());
   });
-  return record(
-      "prelu", y, {x, weight}, where, [&device, x = x.value(), w = weight.value()](const Tensor& dy, GradSlots grads) {
-        Tensor dx = grads.overwrite(0), dw = grads.overwrite(1);
-        visit_floating("prelu", dy.dtype(), [&]<class T>(T) {
-          pointwise::prelu_backward(device, x.span<T>(), w.span<T>(), dy.span<T>(), dx.span<T>(), dw.span<T>());
-        });
-      });
+  return record(OpInfo("prelu", elementwise_cost<Saved::inputs>), y, {x, weight}, where,
+                [&device, x = x.value(), w = weight.value()](const Tensor& dy, GradSlots grads) {
+                  Tensor dx = grads.overwrite(0), dw = grads.overwrite(1);
+                  visit_floating("prelu", dy.dtype(), [&]<class T>(T) {
+                    pointwise::prelu_backward(device, x.span<T>(), w.span<T>(), dy.span<T>(), dx.span<T>(),
+                                              dw.span<T>());
+                  });
+                });
 }
 
 Var elu(const Var& x, EluOptions options) {
   check_finite("elu", "alpha", options.alpha, options.where);
-  return apply("elu", Op::elu, {.a = options.alpha, .b = 1}, x, options.where);
+  return apply("elu", Op::elu, {.a = options.alpha, .b = 1}, x, options);
 }
 
 Var selu(const Var& x, Location where) {
@@ -62,7 +64,7 @@ Var selu(const Var& x, Location where) {
 }
 
 Var gelu(const Var& x, GeluOptions options) {
-  return apply("gelu", options.approximate == GeluApproximation::tanh ? Op::gelu_tanh : Op::gelu, {}, x, options.where);
+  return apply("gelu", options.approximate == GeluApproximation::tanh ? Op::gelu_tanh : Op::gelu, {}, x, options);
 }
 
 Var silu(const Var& x, Location where) { return apply("silu", Op::silu, {}, x, where); }
@@ -72,7 +74,7 @@ Var softplus(const Var& x, SoftplusOptions options) {
   check_finite("softplus", "beta", options.beta, options.where);
   if (options.beta == 0) fail<ArgumentError>(options.where, "softplus", "beta is 0");
   if (std::isnan(options.threshold)) fail<ArgumentError>(options.where, "softplus", "threshold is nan");
-  return apply("softplus", Op::softplus, {.a = options.beta, .b = options.threshold}, x, options.where);
+  return apply("softplus", Op::softplus, {.a = options.beta, .b = options.threshold}, x, options);
 }
 
 Var sigmoid(const Var& x, Location where) { return apply("sigmoid", Op::sigmoid, {}, x, where); }

@@ -156,13 +156,13 @@ Var channel_batch_norm(const NormOperands& in, const Axes& features, const Batch
     read_running(o, stats.span<double>());
     if (o.running_variance == RunningVariance::inverse_std) dims.epsilon = 0;
   }
-  const auto norm = [&](const Var& residual, bool relu) {
+  const auto norm = [&](const Var& residual, bool relu, const CallOptions& options) {
     dims.relu = relu;
-    return channel_norm(kOp, dims, flat, residual, stats, o.pool, o.where);
+    return channel_norm(kOp, dims, flat, residual, stats, o.pool, options);
   };
-  const Var y = last.moves()
-                    ? detail::finished(last.back(norm({}, false), o.where), o.dtype, o.residual, o.activation, o.where)
-                    : detail::with_tail(flat.x, o, norm);
+  const Var y = last.moves() ? detail::finished(last.back(norm({}, false, o.where), o.where), o.dtype, o.residual,
+                                                o.activation, o.where)
+                             : detail::with_tail(flat.x, o, norm);
   if (!o.training) return y;
   queue_running(o, y, ChannelStats(stats, static_cast<std::int64_t>(dims.positions)));
   return y;

@@ -75,7 +75,7 @@ struct Pooled {
 }  // namespace
 
 Var channel_norm(const char* op, const kernels::ChannelNormDims& dims, const NormOperands& in, const Var& residual,
-                 Tensor stats, const PoolWindows& windows, const Location& where) {
+                 Tensor stats, const PoolWindows& windows, const CallOptions& options) {
   const Var& x = in.x;
   const kernels::Device& device = x.device();
   const std::array<InputRef, 4> inputs{x, optional(in.weight), optional(in.bias), optional(residual)};
@@ -92,7 +92,7 @@ Var channel_norm(const char* op, const kernels::ChannelNormDims& dims, const Nor
                                    .stats = stats.span<double>(),
                                    .pool = pooled.of<T>()});
   });
-  return record(op, y, inputs, where,
+  return record(OpInfo(op, norm_cost), y, inputs, options,
                 [op, &device, dims, x = x.value(), weight = in.weight.value(), bias = in.bias.value(),
                  stats = std::as_const(stats), mask = dims.relu && residual.value() ? y : Tensor{},
                  pooled](const Tensor& dy, GradSlots grads) mutable {

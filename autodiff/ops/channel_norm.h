@@ -27,7 +27,7 @@ class FeaturesLast {
 // stats [batch, groups, 2] are written, or read where they are frozen. With windows for which pools_too() holds, x is
 // as it was given, and y is pooled.
 Var channel_norm(const char* op, const kernels::ChannelNormDims& dims, const NormOperands& in, const Var& residual,
-                 Tensor stats, const PoolWindows& windows, const Location& where);
+                 Tensor stats, const PoolWindows& windows, const CallOptions& options);
 
 // Whether the norm of x can take the largest of each window in its own pass.
 bool pools_too(const Var& x, const Axes& features, const PoolWindows& windows);

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "autodiff/cost.h"
 #include "autodiff/ops/broadcast.h"
 #include "autodiff/pointwise/run.h"
 #include "kernels/conv.h"
@@ -12,32 +13,51 @@ namespace {
 using kernels::ConvDims;
 using kernels::Device;
 
+// Each output meets the channels of its group at each tap: weight [kernel..., C/G, O].
+OpCosts conv_cost(const OpCall& call) {
+  const Shape& weight = call.inputs[1].shape;
+  return product_cost(call, 2 * elements(call.output) * elements(weight) / static_cast<double>(weight[-1]));
+}
+
+// Each input meets this part of the weight [kernel..., O/G, C].
+OpCosts conv_transpose_cost(const OpCall& call) {
+  const Shape &x = call.inputs[0].shape, &weight = call.inputs[1].shape;
+  return product_cost(call, 2 * elements(x) * elements(weight) / static_cast<double>(weight[-1]));
+}
+
 // What the ops of all ranks are called with.
 struct Call {
-  const char* op;
+  OpInfo op;
   Window window;
   std::int64_t groups;
-  Activation activation;
-  const Location& where;
+  bool relu;
+  CallOptions options;
 };
+
+// Whether a convolution applies this in its own pass; for an x that holds nothing, which it refuses, as for any.
+bool in_one_pass(Activation activation, const Var& x) {
+  return activation == Activation::none || (activation == Activation::relu && (!x.value() || x.options().fuse));
+}
 
 // Sets the kernel of the window from weight [kernel, inner, outer], whose `outer` channels must be divisible by groups.
 void take_weight(Call& call, const Var& x, const Var& weight, const char* layout) {
   const int rank = call.window.rank;
-  pointwise::check_floating(call.op, x, call.where);
-  pointwise::check_floating(call.op, weight, call.where);
+  pointwise::check_floating(call.op.name, x, call.options.where);
+  pointwise::check_floating(call.op.name, weight, call.options.where);
   if (x.dtype() != weight.dtype())
-    fail<ArgumentError>(call.where, call.op,
+    fail<ArgumentError>(call.options.where, call.op.name,
                         fmt::format("x is {}, weight is {}", dtype_name(x.dtype()), dtype_name(weight.dtype())));
-  call.window.in = spatial_sizes(call.op, rank, x.shape(), call.where);
+  call.window.in = spatial_sizes(call.op.name, rank, x.shape(), call.options.where);
   const Shape& sizes = weight.shape();
   if (sizes.rank() != rank + 2)
-    fail<ShapeError>(call.where, call.op, fmt::format("weight must be {}; it is {}", layout, to_string(sizes)));
+    fail<ShapeError>(call.options.where, call.op.name,
+                     fmt::format("weight must be {}; it is {}", layout, to_string(sizes)));
   std::copy(sizes.begin(), sizes.end() - 2, call.window.kernel.end() - rank);
   if (call.groups < 1)
-    fail<ArgumentError>(call.where, call.op, fmt::format("groups must be at least 1; it is {}", call.groups));
+    fail<ArgumentError>(call.options.where, call.op.name,
+                        fmt::format("groups must be at least 1; it is {}", call.groups));
   if (x.shape()[-1] < 1 || x.shape()[-1] % call.groups != 0)
-    fail<ShapeError>(call.where, call.op,
+    fail<ShapeError>(call.options.where, call.op.name,
                      fmt::format("{} channels cannot form {} equal groups; x is {}", x.shape()[-1], call.groups,
                                  to_string(x.shape())));
 }
@@ -45,10 +65,10 @@ void take_weight(Call& call, const Var& x, const Var& weight, const char* layout
 void check_bias(const Call& call, const Var& x, const Var& bias, std::int64_t channels) {
   if (!bias.value()) return;
   if (bias.shape() != Shape{channels})
-    fail<ShapeError>(call.where, call.op,
+    fail<ShapeError>(call.options.where, call.op.name,
                      fmt::format("bias must be [{}]; it is {}", channels, to_string(bias.shape())));
   if (bias.dtype() != x.dtype())
-    fail<ArgumentError>(call.where, call.op,
+    fail<ArgumentError>(call.options.where, call.op.name,
                         fmt::format("x is {}, bias is {}", dtype_name(x.dtype()), dtype_name(bias.dtype())));
 }
 
@@ -105,25 +125,24 @@ Var convolve(Call call, bool same, const Var& x, const Var& weight, const Var& b
   take_weight(call, x, weight, kLayout);
   const Shape &sx = x.shape(), &sw = weight.shape();
   if (sw[-2] * call.groups != sx[-1] || sw[-1] < 1 || sw[-1] % call.groups != 0)
-    fail<ShapeError>(call.where, call.op,
+    fail<ShapeError>(call.options.where, call.op.name,
                      fmt::format("weight must be {} with O divisible by groups for {} channels in {} groups; it is {}",
                                  kLayout, sx[-1], call.groups, to_string(sw)));
   check_bias(call, x, bias, sw[-1]);
-  if (same) pad_same(call.op, call.window, call.where);
-  set_output_sizes(call.op, call.window, call.where);
+  if (same) pad_same(call.op.name, call.window, call.options.where);
+  set_output_sizes(call.op.name, call.window, call.options.where);
   ConvDims dims = conv_dims(call.window, sx[0], sx[-1], sw[-1], call.groups);
-  Tensor y = x.value().like(output_shape(call.op, sx, call.window, sw[-1], call.where));
-  dims.relu = call.activation == Activation::relu && x.options().fuse;
+  Tensor y = x.value().like(output_shape(call.op.name, sx, call.window, sw[-1], call.options.where));
+  dims.relu = call.relu;
   const Device& device = x.device();
   forward(device, dims, x.value(), weight.value(), bias.value(), y);
-  const Var result = record(call.op, y, {x, weight, optional(bias)}, call.where,
-                            [&device, dims, x = x.value(), weight = weight.value(),
-                             rectified = dims.relu ? y : Tensor()](const Tensor& dy, GradSlots grads) {
-                              const Tensor g = dims.relu ? relu_backward(device, rectified, dy) : dy;
-                              if (Tensor dx = grads.overwrite(0)) backward_data(device, dims, weight, g, dx);
-                              backward_weights(device, dims, x, g, grads.add(1), grads.add(2));
-                            });
-  return dims.relu ? result : activate(result, call.activation, call.where);
+  return record(call.op, y, {x, weight, optional(bias)}, call.options,
+                [&device, dims, x = x.value(), weight = weight.value(), rectified = dims.relu ? y : Tensor()](
+                    const Tensor& dy, GradSlots grads) {
+                  const Tensor g = dims.relu ? relu_backward(device, rectified, dy) : dy;
+                  if (Tensor dx = grads.overwrite(0)) backward_data(device, dims, weight, g, dx);
+                  backward_weights(device, dims, x, g, grads.add(1), grads.add(2));
+                });
 }
 
 Var convolve_transposed(Call call, const Window::Axes& output_padding, const Var& x, const Var& weight,
@@ -132,10 +151,10 @@ Var convolve_transposed(Call call, const Window::Axes& output_padding, const Var
   take_weight(call, x, weight, kLayout);
   const Shape &sx = x.shape(), &sw = weight.shape();
   if (sw[-1] != sx[-1] || sw[-2] < 1)
-    fail<ShapeError>(call.where, call.op,
+    fail<ShapeError>(call.options.where, call.op.name,
                      fmt::format("weight must be {} with I = {}; it is {}", kLayout, sx[-1], to_string(sw)));
-  set_transposed_sizes(call.op, call.window, output_padding, call.where);
-  const Shape shape = output_shape(call.op, sx, call.window, sw[-2] * call.groups, call.where);
+  set_transposed_sizes(call.op.name, call.window, output_padding, call.options.where);
+  const Shape shape = output_shape(call.op.name, sx, call.window, sw[-2] * call.groups, call.options.where);
   check_bias(call, x, bias, shape[-1]);
   std::swap(call.window.in, call.window.out);
   const ConvDims dims = conv_dims(call.window, sx[0], shape[-1], sx[-1], call.groups);
@@ -143,36 +162,44 @@ Var convolve_transposed(Call call, const Window::Axes& output_padding, const Var
   const Device& device = x.device();
   backward_data(device, dims, weight.value(), x.value(), y);
   if (bias.value()) detail::elementwise(device, kernels::ElementwiseOp::add, y, bias.value(), y);
-  const Var result =
-      record(call.op, y, {x, weight, optional(bias)}, call.where,
-             [&device, dims, x = x.value(), weight = weight.value()](const Tensor& dy, GradSlots grads) {
-               if (Tensor dx = grads.overwrite(0)) forward(device, dims, dy, weight, {}, dx);
-               backward_weights(device, dims, dy, x, grads.add(1), {});
-               detail::give_gradient(device, grads, 2, Shape{static_cast<std::int64_t>(dims.in_channels)}, dy);
-             });
-  return activate(result, call.activation, call.where);
+  return record(call.op, y, {x, weight, optional(bias)}, call.options,
+                [&device, dims, x = x.value(), weight = weight.value()](const Tensor& dy, GradSlots grads) {
+                  if (Tensor dx = grads.overwrite(0)) forward(device, dims, dy, weight, {}, dx);
+                  backward_weights(device, dims, dy, x, grads.add(1), {});
+                  detail::give_gradient(device, grads, 2, Shape{static_cast<std::int64_t>(dims.in_channels)}, dy);
+                });
 }
 
 template <int Axes>
-Var conv(const char* op, const Var& x, const Var& weight, const Var& bias, const ConvOptions<Axes>& options) {
+Var conv(const char* name, const Var& x, const Var& weight, const Var& bias, const ConvOptions<Axes>& options) {
+  if (!in_one_pass(options.activation, x)) {
+    ConvOptions<Axes> alone = options;
+    alone.activation = Activation::none;
+    return activate(conv(name, x, weight, bias, alone), options.activation, options.where);
+  }
   const Window::Axes padding = spatial(options.padding.sizes, 0);
   const Window window{.rank = Axes,
                       .stride = spatial(options.stride, 1),
                       .dilation = spatial(options.dilation, 1),
                       .before = padding,
                       .after = padding};
-  return convolve({op, window, options.groups, options.activation, options.where}, options.padding.same, x, weight,
-                  bias);
+  return convolve({OpInfo(name, conv_cost), window, options.groups, options.activation == Activation::relu, options},
+                  options.padding.same, x, weight, bias);
 }
 
 template <int Axes>
-Var conv_transpose(const char* op, const Var& x, const Var& weight, const Var& bias,
+Var conv_transpose(const char* name, const Var& x, const Var& weight, const Var& bias,
                    const ConvTransposeOptions<Axes>& options) {
+  if (options.activation != Activation::none) {
+    ConvTransposeOptions<Axes> alone = options;
+    alone.activation = Activation::none;
+    return activate(conv_transpose(name, x, weight, bias, alone), options.activation, options.where);
+  }
   const Window window{.rank = Axes,
                       .stride = spatial(options.stride, 1),
                       .dilation = spatial(options.dilation, 1),
                       .before = spatial(options.padding, 0)};
-  return convolve_transposed({op, window, options.groups, options.activation, options.where},
+  return convolve_transposed({OpInfo(name, conv_transpose_cost), window, options.groups, false, options},
                              spatial(options.output_padding, 0), x, weight, bias);
 }
 

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "autodiff/cost.h"
 #include "autodiff/ops/broadcast.h"
 
 namespace tapestry {
@@ -11,6 +12,15 @@ using detail::elementwise;
 using detail::give_gradient;
 using kernels::Device;
 using kernels::ElementwiseOp;
+
+constexpr OpInfo kAdd("add", elementwise_cost<Saved::inputs>);
+constexpr OpInfo kSubtract("subtract", elementwise_cost<Saved::inputs>);
+constexpr OpInfo kMultiply("multiply", elementwise_cost<Saved::inputs>);
+constexpr OpInfo kDivide("divide", elementwise_cost<Saved::inputs>);
+constexpr OpInfo kMinimum("minimum", elementwise_cost<Saved::inputs>);
+constexpr OpInfo kMaximum("maximum", elementwise_cost<Saved::inputs>);
+constexpr OpInfo kPow("pow", elementwise_cost<Saved::inputs>);
+constexpr OpInfo kWhere("where", elementwise_cost<Saved::inputs>);
 
 // Both sides as Vars; a number becomes a constant beside the other side.
 struct Sides {
@@ -44,10 +54,10 @@ Tensor forward(const Sides& sides, ElementwiseOp op) {
 }
 
 // The ops whose gradients need nothing but dy: factors of dy for a and b are 1 and `sign`.
-Var sum_of(const char* name, ElementwiseOp op, double sign, const Operand& left, const Operand& right) {
-  const Sides sides(name, left, right);
+Var sum_of(const OpInfo& description, ElementwiseOp op, double sign, const Operand& left, const Operand& right) {
+  const Sides sides(description.name, left, right);
   const Device& device = sides.a.device();
-  return record(name, forward(sides, op), {sides.a, sides.b}, sides.where,
+  return record(description, forward(sides, op), {sides.a, sides.b}, sides.where,
                 [&device, sign, a = sides.a.shape(), b = sides.b.shape()](const Tensor& dy, GradSlots grads) {
                   give_gradient(device, grads, 0, a, dy);
                   if (sign == 1) return give_gradient(device, grads, 1, b, dy);
@@ -58,12 +68,12 @@ Var sum_of(const char* name, ElementwiseOp op, double sign, const Operand& left,
 }
 
 // The ops whose gradients are kernels of (a, b, dy) and (b, a, dy) or (a, b, dy).
-Var with_shares(const char* name, ElementwiseOp op, ElementwiseOp op_a, ElementwiseOp op_b, bool swap,
+Var with_shares(const OpInfo& description, ElementwiseOp op, ElementwiseOp op_a, ElementwiseOp op_b, bool swap,
                 const Operand& left, const Operand& right) {
-  const Sides sides(name, left, right);
+  const Sides sides(description.name, left, right);
   const Device& device = sides.a.device();
   return record(
-      name, forward(sides, op), {sides.a, sides.b}, sides.where,
+      description, forward(sides, op), {sides.a, sides.b}, sides.where,
       [&device, op_a, op_b, swap, a = sides.a.value(), b = sides.b.value()](const Tensor& dy, GradSlots grads) {
         give_gradient(device, grads, 0, a.shape(), dy, [&](Tensor& da) { elementwise(device, op_a, a, b, dy, da); });
         give_gradient(device, grads, 1, b.shape(), dy,
@@ -84,14 +94,14 @@ Tensor comparison(const char* name, kernels::CompareOp op, const Operand& left, 
 
 }  // namespace
 
-Var operator+(const Operand& a, const Operand& b) { return sum_of("add", ElementwiseOp::add, 1, a, b); }
-Var operator-(const Operand& a, const Operand& b) { return sum_of("subtract", ElementwiseOp::subtract, -1, a, b); }
+Var operator+(const Operand& a, const Operand& b) { return sum_of(kAdd, ElementwiseOp::add, 1, a, b); }
+Var operator-(const Operand& a, const Operand& b) { return sum_of(kSubtract, ElementwiseOp::subtract, -1, a, b); }
 Var operator-(const Operand& x) { return x * Operand(-1.0, x.where()); }
 
 Var operator*(const Operand& left, const Operand& right) {
-  const Sides sides("multiply", left, right);
+  const Sides sides(kMultiply.name, left, right);
   const Device& device = sides.a.device();
-  return record("multiply", forward(sides, ElementwiseOp::multiply), {sides.a, sides.b}, sides.where,
+  return record(kMultiply, forward(sides, ElementwiseOp::multiply), {sides.a, sides.b}, sides.where,
                 [&device, a = sides.a.value(), b = sides.b.value()](const Tensor& dy, GradSlots grads) {
                   give_gradient(device, grads, 0, a.shape(), dy,
                                 [&](Tensor& da) { elementwise(device, ElementwiseOp::multiply, dy, b, da); });
@@ -101,9 +111,9 @@ Var operator*(const Operand& left, const Operand& right) {
 }
 
 Var operator/(const Operand& left, const Operand& right) {
-  const Sides sides("divide", left, right);
+  const Sides sides(kDivide.name, left, right);
   const Device& device = sides.a.device();
-  return record("divide", forward(sides, ElementwiseOp::divide), {sides.a, sides.b}, sides.where,
+  return record(kDivide, forward(sides, ElementwiseOp::divide), {sides.a, sides.b}, sides.where,
                 [&device, a = sides.a.value(), b = sides.b.value()](const Tensor& dy, GradSlots grads) {
                   give_gradient(device, grads, 0, a.shape(), dy,
                                 [&](Tensor& da) { elementwise(device, ElementwiseOp::divide, dy, b, da); });
@@ -114,27 +124,26 @@ Var operator/(const Operand& left, const Operand& right) {
 }
 
 Var minimum(const Operand& a, const Operand& b) {
-  return with_shares("minimum", ElementwiseOp::minimum, ElementwiseOp::minimum_share, ElementwiseOp::minimum_share,
-                     true, a, b);
+  return with_shares(kMinimum, ElementwiseOp::minimum, ElementwiseOp::minimum_share, ElementwiseOp::minimum_share, true,
+                     a, b);
 }
 Var maximum(const Operand& a, const Operand& b) {
-  return with_shares("maximum", ElementwiseOp::maximum, ElementwiseOp::maximum_share, ElementwiseOp::maximum_share,
-                     true, a, b);
+  return with_shares(kMaximum, ElementwiseOp::maximum, ElementwiseOp::maximum_share, ElementwiseOp::maximum_share, true,
+                     a, b);
 }
 Var pow(const Operand& x, const Operand& y) {
-  return with_shares("pow", ElementwiseOp::power, ElementwiseOp::power_base, ElementwiseOp::power_exponent, false, x,
-                     y);
+  return with_shares(kPow, ElementwiseOp::power, ElementwiseOp::power_base, ElementwiseOp::power_exponent, false, x, y);
 }
 
 Var where(const Tensor& mask, const Operand& left, const Operand& right) {
-  Sides sides("where", left, right);
-  if (!mask) fail<ArgumentError>(sides.where, "where", "the mask holds nothing");
-  sides.shape = detail::broadcast_shape("where", mask.shape(), sides.shape, sides.where);
+  Sides sides(kWhere.name, left, right);
+  if (!mask) fail<ArgumentError>(sides.where, kWhere.name, "the mask holds nothing");
+  sides.shape = detail::broadcast_shape(kWhere.name, mask.shape(), sides.shape, sides.where);
   const Device& device = sides.a.device();
   Tensor y = sides.a.value().like(sides.shape);
   const Tensor chosen = mask.to(y.dtype());
   elementwise(device, ElementwiseOp::select, chosen, sides.a.value(), sides.b.value(), y);
-  return record("where", y, {sides.a, sides.b}, sides.where,
+  return record(kWhere, y, {sides.a, sides.b}, sides.where,
                 [&device, chosen, a = sides.a.shape(), b = sides.b.shape()](const Tensor& dy, GradSlots grads) {
                   const Tensor zero = detail::scalar_like(dy, 0);
                   give_gradient(device, grads, 0, a, dy,

@@ -1,5 +1,6 @@
 #include "autodiff/ops/extreme.h"
 
+#include "autodiff/cost.h"
 #include "autodiff/ops/broadcast.h"
 #include "autodiff/ops/reduce_plan.h"
 
@@ -12,18 +13,21 @@ using kernels::Device;
 using kernels::ElementwiseOp;
 using kernels::Extreme;
 
+constexpr OpInfo kMax("max", elementwise_cost<Saved::inputs>);
+constexpr OpInfo kMin("min", elementwise_cost<Saved::inputs>);
+
 Reduced checked(const char* op, const Var& x, const ReduceOptions& options) {
   Reduced reduced(op, x, options.axes, options.keepdim, options.where);
   need_elements(op, reduced, x, 1, options.where);
   return reduced;
 }
 
-Var extreme(const char* op, Extreme which, const Var& x, const ReduceOptions& options) {
-  const Reduced reduced = checked(op, x, options);
+Var extreme(const OpInfo& op, Extreme which, const Var& x, const ReduceOptions& options) {
+  const Reduced reduced = checked(op.name, x, options);
   const Device& device = x.device();
   Tensor y = x.value().like(reduced.y);
   reduced.plan.extremes(device, which, y);
-  return record(op, y, {x}, options.where, [&device, reduced, x = x.value(), y](const Tensor& dy, GradSlots grads) {
+  return record(op, y, {x}, options, [&device, reduced, x = x.value(), y](const Tensor& dy, GradSlots grads) {
     Tensor dx = grads.overwrite(0);
     if (!dx) return;
     Tensor share = dy.like();
@@ -44,8 +48,8 @@ Tensor arg_extreme(const char* op, Extreme which, const Var& x, const ReduceOpti
 
 }  // namespace
 
-Var max(const Var& x, ReduceOptions options) { return extreme("max", Extreme::largest, x, options); }
-Var min(const Var& x, ReduceOptions options) { return extreme("min", Extreme::smallest, x, options); }
+Var max(const Var& x, ReduceOptions options) { return extreme(kMax, Extreme::largest, x, options); }
+Var min(const Var& x, ReduceOptions options) { return extreme(kMin, Extreme::smallest, x, options); }
 Tensor argmax(const Var& x, ReduceOptions options) { return arg_extreme("argmax", Extreme::largest, x, options); }
 Tensor argmin(const Var& x, ReduceOptions options) { return arg_extreme("argmin", Extreme::smallest, x, options); }
 

@@ -75,12 +75,12 @@ Var channel_groups(const char* op, const Groups& groups, const NormOperands& in,
                                 .two_pass = !o.use_fast_variance};
   NormOperands flat = in;
   flat.take(last(in.x, o.where), Shape{sizes[-1]}, o.where);
-  const auto norm = [&](const Var& residual, bool relu) {
+  const auto norm = [&](const Var& residual, bool relu, const CallOptions& options) {
     dims.relu = relu;
-    return channel_norm(op, dims, flat, residual, detail::channel_stats(dims, flat.x), o.pool, o.where);
+    return channel_norm(op, dims, flat, residual, detail::channel_stats(dims, flat.x), o.pool, options);
   };
   if (!last.moves()) return detail::with_tail(flat.x, o, norm);
-  return detail::finished(last.back(norm({}, false), o.where), o.dtype, o.residual, o.activation, o.where);
+  return detail::finished(last.back(norm({}, false, o.where), o.where), o.dtype, o.residual, o.activation, o.where);
 }
 
 template <class Options>

@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include "autodiff/cost.h"
 #include "autodiff/ops/shape.h"
 #include "autodiff/ops/strided.h"
 
@@ -9,6 +10,9 @@ namespace {
 using detail::InputRef;
 using kernels::BroadcastDims;
 using kernels::Device;
+
+constexpr OpInfo kConcat("concat", moving_cost<Saved::nothing>);
+constexpr OpInfo kStack("stack", moving_cost<Saved::nothing>);
 
 void require_inputs(const char* op, std::span<const InputRef> inputs, const Location& where) {
   if (inputs.empty()) fail<ArgumentError>(where, op, "needs at least one input");
@@ -28,8 +32,8 @@ BroadcastDims rows(std::size_t outer, std::size_t width, std::size_t stride) {
 }
 
 // y: for each outer index, the elements that each input has for it, one input after the other.
-Var join(const char* op, std::span<const InputRef> inputs, const Shape& shape, std::int64_t outer_size,
-         const Location& where) {
+Var join(const OpInfo& op, std::span<const InputRef> inputs, const Shape& shape, std::int64_t outer_size,
+         const JoinOptions& options) {
   const Device& device = inputs[0].var->device();
   const std::size_t outer = static_cast<std::size_t>(outer_size), count = inputs.size();
   Tensor y = inputs[0].var->value().like(shape);
@@ -45,7 +49,7 @@ Var join(const char* op, std::span<const InputRef> inputs, const Shape& shape, s
     detail::scatter_strided(device, rows(outer, static_cast<std::size_t>(width), stride), x, y,
                             static_cast<std::size_t>(at[i]), false);
   }
-  return record(op, y, inputs, where, [&device, starts, outer, count, stride](const Tensor& dy, GradSlots grads) {
+  return record(op, y, inputs, options, [&device, starts, outer, count, stride](const Tensor& dy, GradSlots grads) {
     const std::span<const std::int64_t> begin = starts.span<std::int64_t>();
     for (std::size_t i = 0; i < count; ++i)
       if (Tensor dx = grads.overwrite(static_cast<int>(i)))
@@ -55,32 +59,32 @@ Var join(const char* op, std::span<const InputRef> inputs, const Shape& shape, s
 }
 
 Var concat_refs(std::span<const InputRef> inputs, const JoinOptions& options) {
-  require_inputs("concat", inputs, options.where);
+  require_inputs(kConcat.name, inputs, options.where);
   const Shape& first = inputs[0].var->shape();
-  const int axis = detail::checked_axis("concat", first, options.axis, options.where);
+  const int axis = detail::checked_axis(kConcat.name, first, options.axis, options.where);
   std::int64_t total = 0;
   for (std::size_t i = 0; i < inputs.size(); ++i) {
     const Shape& shape = inputs[i].var->shape();
     if (shape.rank() != first.rank() || shape.with(axis, 0) != first.with(axis, 0))
-      fail<ShapeError>(options.where, "concat",
+      fail<ShapeError>(options.where, kConcat.name,
                        fmt::format("the inputs may differ in axis {} only; input 0 is {}, input {} is {}", options.axis,
                                    to_string(first), i, to_string(shape)));
     total += shape[axis];
   }
-  return join("concat", inputs, first.with(axis, total), first.product(0, axis), options.where);
+  return join(kConcat, inputs, first.with(axis, total), first.product(0, axis), options);
 }
 
 Var stack_refs(std::span<const InputRef> inputs, const JoinOptions& options) {
-  require_inputs("stack", inputs, options.where);
+  require_inputs(kStack.name, inputs, options.where);
   const Shape& first = inputs[0].var->shape();
   for (std::size_t i = 1; i < inputs.size(); ++i)
     if (inputs[i].var->shape() != first)
-      fail<ShapeError>(options.where, "stack",
+      fail<ShapeError>(options.where, kStack.name,
                        fmt::format("the inputs need one shape; input 0 is {}, input {} is {}", to_string(first), i,
                                    to_string(inputs[i].var->shape())));
-  const int axis = detail::checked_place("stack", first, options.axis, options.where);
-  return join("stack", inputs, first.insert(axis, static_cast<std::int64_t>(inputs.size())), first.product(0, axis),
-              options.where);
+  const int axis = detail::checked_place(kStack.name, first, options.axis, options.where);
+  return join(kStack, inputs, first.insert(axis, static_cast<std::int64_t>(inputs.size())), first.product(0, axis),
+              options);
 }
 
 // Calls f with the list of references, which lies in the arena of the first input.
@@ -100,11 +104,13 @@ Var concat(std::initializer_list<InputRef> inputs, JoinOptions options) {
   return concat_refs({inputs.begin(), inputs.size()}, options);
 }
 Var concat(std::span<const Var> inputs, JoinOptions options) {
-  return with_refs("concat", inputs, options, concat_refs);
+  return with_refs(kConcat.name, inputs, options, concat_refs);
 }
 Var stack(std::initializer_list<InputRef> inputs, JoinOptions options) {
   return stack_refs({inputs.begin(), inputs.size()}, options);
 }
-Var stack(std::span<const Var> inputs, JoinOptions options) { return with_refs("stack", inputs, options, stack_refs); }
+Var stack(std::span<const Var> inputs, JoinOptions options) {
+  return with_refs(kStack.name, inputs, options, stack_refs);
+}
 
 }  // namespace tapestry

@@ -35,7 +35,7 @@ struct RowAxes {
 
 template <class Options>
 Var norm_rows(const char* op, const NormOperands& in, const RowAxes& axes, const Var& residual, bool relu,
-              const Options& options) {
+              const Options& options, const CallOptions& call) {
   const Var& x = in.x;
   const auto n = static_cast<std::size_t>(detail::sizes_of(x.shape(), axes.reduced).size());
   const kernels::RowNormDims dims{.rows = n == 0 ? 0 : static_cast<std::size_t>(x.shape().size()) / n,
@@ -55,7 +55,7 @@ Var norm_rows(const char* op, const NormOperands& in, const RowAxes& axes, const
                                .y = y.span<T>(),
                                .stats = stats.span<double>()});
   });
-  return record(op, y, {x, optional(in.weight), optional(in.bias), optional(residual)}, options.where,
+  return record(OpInfo(op, detail::norm_cost), y, {x, optional(in.weight), optional(in.bias), optional(residual)}, call,
                 [op, &device, dims, x = x.value(), weight = in.weight.value(), bias = in.bias.value(),
                  stats = std::as_const(stats),
                  mask = relu && residual.value() ? y : Tensor{}](const Tensor& dy, GradSlots grads) {
@@ -91,8 +91,8 @@ Var norm_over_axes(const char* op, const Var& x, const Var& weight, const Var& b
   const detail::ReplicaMean replicas(x, options.replicas, op, where);
   const NormOperands in(x, weight, bias, where);
   if (axes.trailing(x.shape().rank()) && !options.mask && options.replicas == nullptr)
-    return detail::with_tail(in.x, options, [&](const Var& residual, bool relu) {
-      return norm_rows(op, in, axes, residual, relu, options);
+    return detail::with_tail(in.x, options, [&](const Var& residual, bool relu, const CallOptions& call) {
+      return norm_rows(op, in, axes, residual, relu, options, call);
     });
   const Var y = detail::normalize(in.x, detail::spread(in.weight, x.shape(), axes.features, where),
                                   detail::spread(in.bias, x.shape(), axes.features, where),

@@ -5,14 +5,18 @@
 #include <algorithm>
 #include <cmath>
 
+#include "autodiff/cost.h"
 #include "autodiff/record.h"
 #include "kernels/local_response.h"
 
 namespace tapestry {
 namespace {
 
+constexpr OpInfo kLocalResponseNorm("local_response_norm",
+                                    [](const OpCall& call) { return per_element_cost(call, 6, 9); });
+
 kernels::LocalResponseDims response_dims(const Var& x, const LocalResponseNormOptions& o) {
-  constexpr const char* kOp = "local_response_norm";
+  constexpr const char* kOp = kLocalResponseNorm.name;
   if (!x.value()) fail<ArgumentError>(o.where, kOp, "the input holds nothing");
   if (x.shape().rank() == 0) fail<ShapeError>(o.where, kOp, "x must be [..., C]; it is a single number");
   if (o.size < 1) fail<ArgumentError>(o.where, kOp, fmt::format("size must be positive; it is {}", o.size));
@@ -36,15 +40,14 @@ Var local_response_norm(const Var& x, const LocalResponseNormOptions& options) {
   const kernels::LocalResponseDims dims = response_dims(x, options);
   const kernels::Device& device = x.device();
   Tensor y = x.value().like();
-  visit_floating("local_response_norm", x.dtype(),
+  visit_floating(kLocalResponseNorm.name, x.dtype(),
                  [&]<class T>(T) { kernels::local_response_forward(device, dims, x.value().span<T>(), y.span<T>()); });
-  return record("local_response_norm", y, {x}, options.where,
-                [&device, dims, x = x.value()](const Tensor& dy, GradSlots grads) {
-                  Tensor dx = grads.overwrite(0);
-                  visit_floating("local_response_norm", x.dtype(), [&]<class T>(T) {
-                    kernels::local_response_backward(device, dims, x.span<T>(), dy.span<T>(), dx.span<T>());
-                  });
-                });
+  return record(kLocalResponseNorm, y, {x}, options, [&device, dims, x = x.value()](const Tensor& dy, GradSlots grads) {
+    Tensor dx = grads.overwrite(0);
+    visit_floating(kLocalResponseNorm.name, x.dtype(), [&]<class T>(T) {
+      kernels::local_response_backward(device, dims, x.span<T>(), dy.span<T>(), dx.span<T>());
+    });
+  });
 }
 
 }  // namespace tapestry

@@ -4,6 +4,7 @@
 
 #include <cmath>
 
+#include "autodiff/cost.h"
 #include "autodiff/record.h"
 #include "kernels/loss.h"
 
@@ -12,6 +13,11 @@ namespace {
 
 using kernels::CrossEntropyDims;
 using kernels::Device;
+
+constexpr OpInfo kNllLoss("nll_loss", elementwise_cost<Saved::inputs>);
+
+// The largest, a difference, exp and a sum; backward a difference, exp and a product.
+constexpr OpInfo kCrossEntropy("cross_entropy", [](const OpCall& call) { return per_element_cost(call, 4, 3); });
 
 // What the losses of labelled samples have in common.
 struct LabelOptions {
@@ -80,7 +86,7 @@ double label_divisor(const char* op, const Var& x, const Tensor& labels, const L
 }  // namespace
 
 Var cross_entropy(const Var& logits, const Tensor& labels, const CrossEntropyOptions& options) {
-  constexpr const char* op = "cross_entropy";
+  constexpr const char* op = kCrossEntropy.name;
   const LabelOptions rules{options.ignore_index, options.weight, options.reduction, options.where};
   check_labelled(op, logits, labels, rules);
   if (!(options.label_smoothing >= 0 && options.label_smoothing <= 1))
@@ -105,7 +111,7 @@ Var cross_entropy(const Var& logits, const Tensor& labels, const CrossEntropyOpt
                                                        .losses = each ? y.span<T>() : std::span<T>{}});
     if (!each) y.span<T>()[0] = static_cast<T>(sum / divisor);
   });
-  return record(op, y, {logits}, options.where,
+  return record(kCrossEntropy, y, {logits}, options,
                 [&device, dims, divisor, reduction = options.reduction, x = logits.value(), labels = labels.clone(),
                  weight = options.weight, stats](const Tensor& dy, GradSlots grads) {
                   Tensor dx = grads.overwrite(0);
@@ -124,7 +130,7 @@ Var cross_entropy(const Var& logits, const Tensor& labels, const CrossEntropyOpt
 }
 
 Var nll_loss(const Var& x, const Tensor& labels, const NllLossOptions& options) {
-  constexpr const char* op = "nll_loss";
+  constexpr const char* op = kNllLoss.name;
   const LabelOptions rules{options.ignore_index, options.weight, options.reduction, options.where};
   check_labelled(op, x, labels, rules);
   const CrossEntropyDims dims{.rows = static_cast<std::size_t>(labels.size()),
@@ -139,7 +145,7 @@ Var nll_loss(const Var& x, const Tensor& labels, const NllLossOptions& options) 
                                                     options.weight.span<T>(), each ? y.span<T>() : std::span<T>{});
     if (!each) y.span<T>()[0] = static_cast<T>(sum / divisor);
   });
-  return record(op, y, {x}, options.where,
+  return record(kNllLoss, y, {x}, options,
                 [dims, divisor, reduction = options.reduction, labels = labels.clone(), weight = options.weight](
                     const Tensor& dy, GradSlots grads) {
                   Tensor dx = grads.overwrite(0);

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "autodiff/cost.h"
 #include "autodiff/record.h"
 #include "kernels/matmul.h"
 #include "kernels/reduce.h"
@@ -12,9 +13,21 @@ namespace {
 using kernels::Device;
 using kernels::MatmulDims;
 
+OpCosts linear_cost(const OpCall& call) {
+  return product_cost(call, 2 * elements(call.output) * static_cast<double>(call.inputs[0].shape[-1]));
+}
+
+OpCosts matmul_cost(const OpCall& call) {
+  const bool transposed = call.options<MatmulOptions>()->transpose_a;
+  return product_cost(call,
+                      2 * elements(call.output) * static_cast<double>(call.inputs[0].shape[transposed ? -2 : -1]));
+}
+
+constexpr OpInfo kLinear("linear", linear_cost), kMatmul("matmul", matmul_cost);
+
 void multiply(const Device& device, const MatmulDims& dims, const Tensor& a, const Tensor& b, const Tensor& bias,
               Tensor& c) {
-  visit_floating("matmul", c.dtype(), [&]<class T>(T) {
+  visit_floating(kMatmul.name, c.dtype(), [&]<class T>(T) {
     kernels::matmul(device, dims, a.span<T>(), b.span<T>(), bias.span<T>(), c.span<T>());
   });
 }
@@ -23,13 +36,13 @@ MatmulDims matmul_dims(const Var& a, const Var& b, const MatmulOptions& options)
   const Shape &sa = a.shape(), &sb = b.shape();
   const auto refuse = [&](const char* rule) {
     fail<ShapeError>(
-        options.where, "matmul",
+        options.where, kMatmul.name,
         fmt::format("{}; a is {}{}, b is {}{}", rule, to_string(sa), options.transpose_a ? " transposed" : "",
                     to_string(sb), options.transpose_b ? " transposed" : ""));
   };
   if (sa.rank() < 2 || sb.rank() < 2) refuse("both sides need two axes or more");
   if (a.dtype() != b.dtype())
-    fail<ArgumentError>(options.where, "matmul",
+    fail<ArgumentError>(options.where, kMatmul.name,
                         fmt::format("a is {}, b is {}", dtype_name(a.dtype()), dtype_name(b.dtype())));
   const std::int64_t m = sa[options.transpose_a ? -1 : -2], k = sa[options.transpose_a ? -2 : -1],
                      n = sb[options.transpose_b ? -2 : -1];
@@ -127,7 +140,7 @@ Var matmul(const Var& a, const Var& b, MatmulOptions options) {
   Tensor y = a.value().like(shape);
   const Device& device = a.device();
   multiply(device, dims, a.value(), b.value(), {}, y);
-  return record("matmul", y, {a, b}, options.where,
+  return record(kMatmul, y, {a, b}, options,
                 [&device, dims, a = a.value(), b = b.value()](const Tensor& dy, GradSlots grads) {
                   matmul_backward_a(device, dims, b, dy, grads.slot(0));
                   matmul_backward_b(device, dims, a, dy, grads.slot(1));
@@ -137,26 +150,26 @@ Var matmul(const Var& a, const Var& b, MatmulOptions options) {
 Var linear(const Var& x, const Var& weight, const Var& bias, Location where) {
   const Shape &sx = x.shape(), &sw = weight.shape();
   if (sw.rank() != 2 || sx.rank() < 1 || sx[-1] != sw[0])
-    fail<ShapeError>(where, "linear",
+    fail<ShapeError>(where, kLinear.name,
                      fmt::format("x [..., I] times weight [I, O] needs equal I; x is {}, weight is {}", to_string(sx),
                                  to_string(sw)));
   if (bias.value() && bias.shape() != Shape{sw[1]})
-    fail<ShapeError>(where, "linear", fmt::format("bias must be [{}]; it is {}", sw[1], to_string(bias.shape())));
+    fail<ShapeError>(where, kLinear.name, fmt::format("bias must be [{}]; it is {}", sw[1], to_string(bias.shape())));
   if (x.dtype() != weight.dtype() || (bias.value() && bias.dtype() != x.dtype()))
     fail<ArgumentError>(
-        where, "linear",
+        where, kLinear.name,
         fmt::format("x is {}, weight is {}: types must be equal", dtype_name(x.dtype()), dtype_name(weight.dtype())));
   const std::size_t in = static_cast<std::size_t>(sw[0]), out = static_cast<std::size_t>(sw[1]);
   const MatmulDims dims{.m = static_cast<std::size_t>(sx.product(0, sx.rank() - 1)), .n = out, .k = in};
   Tensor y = x.value().like(sx.with(-1, sw[1]));
   const Device& device = x.device();
   multiply(device, dims, x.value(), weight.value(), bias.value(), y);
-  return record("linear", y, {x, weight, optional(bias)}, where,
+  return record(kLinear, y, {x, weight, optional(bias)}, where,
                 [&device, dims, x = x.value(), weight = weight.value()](const Tensor& dy, GradSlots grads) {
                   matmul_backward_a(device, dims, weight, dy, grads.slot(0));
                   matmul_backward_b(device, dims, x, dy, grads.slot(1));
                   if (GradSlot db = grads.slot(2))
-                    visit_floating("linear", dy.dtype(), [&]<class T>(T) {
+                    visit_floating(kLinear.name, dy.dtype(), [&]<class T>(T) {
                       kernels::sum_rows(device, dims.m, dims.n, dy.span<T>(), db.tensor.span<T>(), db.accumulate);
                     });
                 });

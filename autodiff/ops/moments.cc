@@ -4,6 +4,7 @@
 #include <cmath>
 #include <utility>
 
+#include "autodiff/cost.h"
 #include "autodiff/ops/cast.h"
 #include "autodiff/ops/norm_operands.h"
 #include "autodiff/ops/normalize.h"
@@ -17,6 +18,9 @@ namespace {
 using detail::RowOrder;
 using kernels::Device;
 using kernels::GeneralNormDims;
+
+constexpr OpInfo kMoments("moments", elementwise_cost<Saved::inputs>),
+    kNormalizeWith("normalize_with", detail::norm_cost);
 
 // [rows, columns], float64: values(row) are the numbers of a row.
 template <std::size_t kColumns, class Values>
@@ -34,7 +38,7 @@ Tensor table(const Tensor& like, std::size_t rows, const Values& values) {
 Var row_moments(const GeneralNormDims& dims, const Var& x, const Tensor& mask, const detail::ReplicaMean& replicas,
                 const Location& where) {
   const Device& device = x.device();
-  const Tensor stats = detail::row_statistics("moments", dims, x, mask, replicas);
+  const Tensor stats = detail::row_statistics(kMoments.name, dims, x, mask, replicas);
   const auto found = stats.span<double>();
   const Tensor y = table<2>(stats, dims.rows, [&](std::size_t row) -> std::array<double, 2> {
     return {found[3 * row], found[3 * row + 1]};
@@ -43,7 +47,7 @@ Var row_moments(const GeneralNormDims& dims, const Var& x, const Tensor& mask, c
   const Tensor plain = table<3>(stats, dims.rows, [&](std::size_t row) -> std::array<double, 3> {
     return {found[3 * row], 1, found[3 * row + 2]};
   });
-  return record("moments", y, {x}, where,
+  return record(kMoments, y, {x}, where,
                 [&device, dims, replicas, x = x.value(), mask, plain](const Tensor& dy, GradSlots grads) {
                   Tensor products = dy.clone();
                   const auto values = products.span<double>();
@@ -56,7 +60,7 @@ Var row_moments(const GeneralNormDims& dims, const Var& x, const Tensor& mask, c
                   Tensor dx = grads.overwrite(0), nothing = x.like();
                   if (!dx) return;
                   nothing.fill(0);
-                  visit_floating("moments", x.dtype(), [&]<class T>(T) {
+                  visit_floating(kMoments.name, x.dtype(), [&]<class T>(T) {
                     kernels::norm_gradient(device, dims,
                                            {.x = x.span<T>(),
                                             .mask = mask.span<T>(),
@@ -77,7 +81,7 @@ Var normalize_rows(const GeneralNormDims& dims, const Var& x, const Var& mean, c
     return {means[row], variances[row], 0};  // 0: constants
   });
   Tensor y = x.value().like();
-  visit_floating("normalize_with", x.dtype(), [&]<class T>(T) {
+  visit_floating(kNormalizeWith.name, x.dtype(), [&]<class T>(T) {
     kernels::norm_apply(device, dims,
                         {.x = x.value().span<T>(),
                          .weight = weight.value().span<T>(),
@@ -85,13 +89,13 @@ Var normalize_rows(const GeneralNormDims& dims, const Var& x, const Var& mean, c
                          .stats = stats.span<double>(),
                          .y = y.span<T>()});
   });
-  return record("normalize_with", y, {x, mean, variance, optional(weight), optional(bias)}, where,
+  return record(kNormalizeWith, y, {x, mean, variance, optional(weight), optional(bias)}, where,
                 [&device, dims, x = x.value(), weight = weight.value(), stats](const Tensor& dy, GradSlots grads) {
                   Tensor dx = grads.overwrite(0), dmean = grads.overwrite(1), dvariance = grads.overwrite(2),
                          dweight = grads.add(3), dbias = grads.add(4);
                   Tensor products = stats.like({static_cast<std::int64_t>(dims.rows), 2});
                   products.fill(0);
-                  visit_floating("normalize_with", x.dtype(), [&]<class T>(T) {
+                  visit_floating(kNormalizeWith.name, x.dtype(), [&]<class T>(T) {
                     kernels::norm_products(device, dims,
                                            {.x = x.span<T>(),
                                             .weight = weight.span<T>(),
@@ -123,7 +127,7 @@ Var normalize_rows(const GeneralNormDims& dims, const Var& x, const Var& mean, c
 Var beside(const char* name, const Var& given, const Shape& x, const Location& where) {
   if (!given.value()) return {};
   if (!stretches(given.shape(), x))
-    fail<ShapeError>(where, "normalize_with",
+    fail<ShapeError>(where, kNormalizeWith.name,
                      fmt::format("{} must stretch to x {}; it is {}", name, to_string(x), to_string(given.shape())));
   Shape shape = given.shape();
   while (shape.rank() < x.rank()) shape = shape.prepend(1);
@@ -133,7 +137,7 @@ Var beside(const char* name, const Var& given, const Shape& x, const Location& w
 }  // namespace
 
 Moments moments(const Var& given, const MomentsOptions& o) {
-  constexpr const char* kOp = "moments";
+  constexpr const char* kOp = kMoments.name;
   detail::check_operands(kOp, given, {}, o.where);
   detail::check_mask(kOp, o.mask, given.shape(), o.where);
   const detail::ReplicaMean replicas(given, o.replicas, kOp, o.where);
@@ -154,7 +158,7 @@ Moments moments(const Var& given, const MomentsOptions& o) {
 
 Var normalize_with(const Var& given, const Var& mean, const Var& variance, const Var& weight, const Var& bias,
                    const NormalizeWithOptions& o) {
-  constexpr const char* kOp = "normalize_with";
+  constexpr const char* kOp = kNormalizeWith.name;
   detail::check_operands(kOp, given, {}, o.where);
   if (!mean.value() || !variance.value()) fail<ArgumentError>(o.where, kOp, "mean and variance must be given");
   detail::check_epsilon(kOp, o.epsilon, o.where);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "autodiff/cost.h"
 #include "autodiff/ops/cast.h"
 #include "autodiff/ops/elementwise.h"
 #include "autodiff/ops/reshape.h"
@@ -19,6 +20,12 @@ Axes rising_axes(const char* op, const char* name, const Axes& axes, const Shape
 Var spread(const Var& parameter, const Shape& x, const Axes& axes, const Location& where) {
   if (!parameter.value()) return {};
   return reshape(parameter, with_ones(x, other_axes(x.rank(), axes)), where);
+}
+
+OpCosts norm_cost(const OpCall& call) {
+  const auto beside = static_cast<double>(
+      std::ranges::count_if(call.inputs, [](const TraceInput& input) { return input.value != nullptr; }) - 1);
+  return per_element_cost(call, 6 + beside, 9 + beside);
 }
 
 void check_beside(const char* op, const char* name, const Var& input, const Var& x, const Shape& shape,

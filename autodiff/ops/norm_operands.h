@@ -25,6 +25,10 @@ Axes rising_axes(const char* op, const char* name, const Axes& axes, const Shape
 // The parameter, which has the sizes of `axes` alone, with x's rank: 1 elsewhere. Nothing stays nothing.
 Var spread(const Var& parameter, const Shape& x, const Axes& axes, const Location& where);
 
+// Forward as the layers count: 1 for the mean, 3 for the variance, 2 for the result, and 1 for each that lies beside x.
+// Backward 2 for the normalized x again, 3 for the sums of dy and of dy times it, 4 for dx.
+OpCosts norm_cost(const OpCall& call);
+
 // An input beside x that may be missing.
 void check_beside(const char* op, const char* name, const Var& input, const Var& x, const Shape& shape,
                   const Location& where);
@@ -48,14 +52,16 @@ struct NormOperands {
 Var finished(const Var& y, std::optional<DType> dtype, const Var& residual, Activation activation,
              const Location& where);
 
-// The norm and what follows it: norm(residual, relu) computes both in its pass where types allow.
+// The norm and what follows it: norm(residual, relu, options) computes both in its pass where types allow, and tells
+// options that it does all of.
 template <class Options, class Norm>
 Var with_tail(const Var& x, const Options& o, const Norm& norm) {
-  const bool one_type =
-      o.dtype.value_or(x.dtype()) == x.dtype() && (!o.residual.value() || o.residual.dtype() == x.dtype());
-  if (!one_type || !x.options().fuse) return finished(norm(Var{}, false), o.dtype, o.residual, o.activation, o.where);
-  const bool relu = o.activation == Activation::relu;
-  return finished(norm(o.residual, relu), {}, {}, relu ? Activation::none : o.activation, o.where);
+  const bool one_type = o.dtype.value_or(x.dtype()) == x.dtype();
+  const bool fused = one_type && (!o.residual.value() || o.residual.dtype() == x.dtype()) && x.options().fuse;
+  const bool relu = fused && o.activation == Activation::relu;
+  const bool all = one_type && (fused || !o.residual.value()) && (relu || o.activation == Activation::none);
+  const Var y = norm(fused ? o.residual : Var{}, relu, all ? CallOptions(o) : CallOptions(o.where));
+  return finished(y, o.dtype, fused ? Var{} : o.residual, relu ? Activation::none : o.activation, o.where);
 }
 
 }  // namespace tapestry::detail

@@ -48,7 +48,7 @@ Normalized norm_rows(const GeneralNormDims& dims, const Var& x, const Var& weigh
                          .stats = stats.span<double>(),
                          .y = y.span<T>()});
   });
-  const Var out = record(o.op, y, {x, optional(weight), optional(bias)}, o.where,
+  const Var out = record(OpInfo(o.op, norm_cost), y, {x, optional(weight), optional(bias)}, o.where,
                          [op = o.op, &device, dims, replicas = o.replicas, x = x.value(), mask, weight = weight.value(),
                           stats](const Tensor& dy, GradSlots grads) {
                            Tensor dx = grads.overwrite(0), dweight = grads.add(1), dbias = grads.add(2);

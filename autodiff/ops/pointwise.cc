@@ -25,7 +25,7 @@ Var erf(const Var& x, Location where) { return apply("erf", Op::erf, {}, x, wher
 Var clamp(const Var& x, ClampOptions options) {
   if (!(options.min <= options.max))
     fail<ArgumentError>(options.where, "clamp", fmt::format("min {} is above max {}", options.min, options.max));
-  return apply("clamp", Op::clamp, {.a = options.min, .b = options.max}, x, options.where);
+  return apply("clamp", Op::clamp, {.a = options.min, .b = options.max}, x, options);
 }
 
 }  // namespace tapestry

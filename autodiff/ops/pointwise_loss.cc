@@ -4,6 +4,7 @@
 
 #include <cmath>
 
+#include "autodiff/cost.h"
 #include "autodiff/ops/broadcast.h"
 #include "autodiff/record.h"
 #include "kernels/pointwise_loss.h"
@@ -58,7 +59,8 @@ struct Weights {
 };
 
 Var pointwise_loss(const char* op, const PointwiseLossDims& dims, const Var& x, const Var& target,
-                   const Weights& weights, Reduction reduction, const Location& where) {
+                   const Weights& weights, Reduction reduction, const CallOptions& call) {
+  const Location& where = call.where;
   check_pair(op, x, target.value(), where);
   const double divisor = divisor_of(op, x.shape(), reduction, where);
   const Device& device = x.device();
@@ -73,7 +75,7 @@ Var pointwise_loss(const char* op, const PointwiseLossDims& dims, const Var& x, 
                                                         .losses = each ? y.span<T>() : std::span<T>{}});
     if (!each) y.span<T>()[0] = static_cast<T>(sum / divisor);
   });
-  return record(op, y, {x, target}, where,
+  return record(OpInfo(op, elementwise_cost<Saved::inputs>), y, {x, target}, call,
                 [&device, dims, reduction, divisor, x = x.value(), target = target.value(), weights](const Tensor& dy,
                                                                                                      GradSlots grads) {
                   Tensor dx = grads.overwrite(0), dtarget = grads.overwrite(1);
@@ -100,7 +102,7 @@ void refuse_batchmean(const char* op, Reduction reduction, const Location& where
 
 Var mse_loss(const Var& x, const Var& target, const LossOptions& options) {
   refuse_batchmean("mse_loss", options.reduction, options.where);
-  return pointwise_loss("mse_loss", {.kind = PointwiseLossKind::mse}, x, target, {}, options.reduction, options.where);
+  return pointwise_loss("mse_loss", {.kind = PointwiseLossKind::mse}, x, target, {}, options.reduction, options);
 }
 Var mse_loss(const Var& x, const Tensor& target, const LossOptions& options) {
   return mse_loss(x, x.constant(target), options);
@@ -108,7 +110,7 @@ Var mse_loss(const Var& x, const Tensor& target, const LossOptions& options) {
 
 Var l1_loss(const Var& x, const Var& target, const LossOptions& options) {
   refuse_batchmean("l1_loss", options.reduction, options.where);
-  return pointwise_loss("l1_loss", {.kind = PointwiseLossKind::l1}, x, target, {}, options.reduction, options.where);
+  return pointwise_loss("l1_loss", {.kind = PointwiseLossKind::l1}, x, target, {}, options.reduction, options);
 }
 Var l1_loss(const Var& x, const Tensor& target, const LossOptions& options) {
   return l1_loss(x, x.constant(target), options);
@@ -120,7 +122,7 @@ Var huber_loss(const Var& x, const Var& target, const HuberLossOptions& options)
     fail<ArgumentError>(options.where, "huber_loss",
                         fmt::format("delta must be positive and finite; it is {}", options.delta));
   return pointwise_loss("huber_loss", {.kind = PointwiseLossKind::huber, .delta = options.delta}, x, target, {},
-                        options.reduction, options.where);
+                        options.reduction, options);
 }
 Var huber_loss(const Var& x, const Tensor& target, const HuberLossOptions& options) {
   return huber_loss(x, x.constant(target), options);
@@ -133,12 +135,12 @@ Var bce_with_logits(const Var& x, const Tensor& target, const BceWithLogitsOptio
   const Weights weights{expanded(op, "weight", options.weight, x, options.where),
                         expanded(op, "pos_weight", options.pos_weight, x, options.where)};
   return pointwise_loss(op, {.kind = PointwiseLossKind::bce_with_logits}, x, x.constant(target), weights,
-                        options.reduction, options.where);
+                        options.reduction, options);
 }
 
 Var kl_div(const Var& x, const Tensor& target, const KlDivOptions& options) {
   const PointwiseLossKind kind = options.log_target ? PointwiseLossKind::kl_div_log : PointwiseLossKind::kl_div;
-  return pointwise_loss("kl_div", {.kind = kind}, x, x.constant(target), {}, options.reduction, options.where);
+  return pointwise_loss("kl_div", {.kind = kind}, x, x.constant(target), {}, options.reduction, options);
 }
 
 }  // namespace tapestry

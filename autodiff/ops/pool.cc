@@ -4,6 +4,7 @@
 
 #include <limits>
 
+#include "autodiff/cost.h"
 #include "autodiff/record.h"
 #include "kernels/error.h"
 #include "kernels/pool.h"
@@ -130,26 +131,29 @@ std::span<Index> taps_of(const Block& block, std::size_t size) {
   return {reinterpret_cast<Index*>(block.data()), block ? size : 0};
 }
 
+// One operation for each element of x, whichever windows there are; backward knows what it needs.
+constexpr OpInfo pool_op(const char* name) { return {name, elementwise_cost<Saved::nothing>}; }
+
 template <class Options>
-Var max_pool(const char* op, const Var& x, const Options& options) {
-  require_input(op, x, options.where);
-  const Pooling pooling = pooling_of(op, x.shape(), options);
+Var max_pool(const OpInfo& op, const Var& x, const Options& options) {
+  require_input(op.name, x, options.where);
+  const Pooling pooling = pooling_of(op.name, x.shape(), options);
   const PoolDims& dims = pooling.dims;
   const Device& device = x.device();
   Tensor y = x.value().like(pooling.y);
   Block argmax;
   visit_taps(dims, [&]<class Index>(Index) {
     if (x.requires_grad()) argmax = device.arena.allocate(dims.y_size() * sizeof(Index));
-    visit_floating(op, x.dtype(), [&]<class T>(T) {
+    visit_floating(op.name, x.dtype(), [&]<class T>(T) {
       kernels::max_pool_forward(device, dims, x.value().span<T>(), y.span<T>(),
                                 argmax ? taps_of<Index>(argmax, dims.y_size()) : std::span<Index>());
     });
   });
-  return record(op, y, {x}, options.where, [&device, op, dims, argmax](const Tensor& dy, GradSlots grads) {
+  return record(op, y, {x}, options, [&device, op, dims, argmax](const Tensor& dy, GradSlots grads) {
     Tensor dx = grads.overwrite(0);
     if (!dx) return;
     visit_taps(dims, [&]<class Index>(Index) {
-      visit_floating(op, dy.dtype(), [&]<class T>(T) {
+      visit_floating(op.name, dy.dtype(), [&]<class T>(T) {
         kernels::max_pool_backward(device, dims, std::span<const Index>(taps_of<Index>(argmax, dims.y_size())),
                                    dy.span<T>(), dx.span<T>());
       });
@@ -158,27 +162,27 @@ Var max_pool(const char* op, const Var& x, const Options& options) {
 }
 
 template <class Options>
-Var avg_pool(const char* op, const Var& x, const Options& options) {
-  require_input(op, x, options.where);
-  const Pooling pooling = pooling_of(op, x.shape(), options);
+Var avg_pool(const OpInfo& op, const Var& x, const Options& options) {
+  require_input(op.name, x, options.where);
+  const Pooling pooling = pooling_of(op.name, x.shape(), options);
   const Device& device = x.device();
   Tensor y = x.value().like(pooling.y);
-  visit_floating(op, x.dtype(), [&]<class T>(T) {
+  visit_floating(op.name, x.dtype(), [&]<class T>(T) {
     kernels::avg_pool_forward(device, pooling.dims, x.value().span<T>(), y.span<T>());
   });
-  return record(op, y, {x}, options.where, [&device, op, dims = pooling.dims](const Tensor& dy, GradSlots grads) {
+  return record(op, y, {x}, options, [&device, op, dims = pooling.dims](const Tensor& dy, GradSlots grads) {
     Tensor dx = grads.overwrite(0);
     if (!dx) return;
-    visit_floating(op, dy.dtype(),
+    visit_floating(op.name, dy.dtype(),
                    [&]<class T>(T) { kernels::avg_pool_backward(device, dims, dy.span<T>(), dx.span<T>()); });
   });
 }
 
 }  // namespace
 
-Var max_pool1d(const Var& x, const MaxPoolOptions<1>& options) { return max_pool("max_pool1d", x, options); }
-Var max_pool2d(const Var& x, const MaxPoolOptions<2>& options) { return max_pool("max_pool2d", x, options); }
-Var max_pool3d(const Var& x, const MaxPoolOptions<3>& options) { return max_pool("max_pool3d", x, options); }
+Var max_pool1d(const Var& x, const MaxPoolOptions<1>& options) { return max_pool(pool_op("max_pool1d"), x, options); }
+Var max_pool2d(const Var& x, const MaxPoolOptions<2>& options) { return max_pool(pool_op("max_pool2d"), x, options); }
+Var max_pool3d(const Var& x, const MaxPoolOptions<3>& options) { return max_pool(pool_op("max_pool3d"), x, options); }
 
 Var max_pool(const Var& x, const PoolWindows& w) {
   if (w.axes == 1) return max_pool1d(x, {.kernel = w.kernel[2], .where = w.where});
@@ -187,32 +191,36 @@ Var max_pool(const Var& x, const PoolWindows& w) {
   return x;
 }
 
-Var avg_pool1d(const Var& x, const AvgPoolOptions<1>& options) { return avg_pool("avg_pool1d", x, options); }
-Var avg_pool2d(const Var& x, const AvgPoolOptions<2>& options) { return avg_pool("avg_pool2d", x, options); }
-Var avg_pool3d(const Var& x, const AvgPoolOptions<3>& options) { return avg_pool("avg_pool3d", x, options); }
+Var avg_pool1d(const Var& x, const AvgPoolOptions<1>& options) { return avg_pool(pool_op("avg_pool1d"), x, options); }
+Var avg_pool2d(const Var& x, const AvgPoolOptions<2>& options) { return avg_pool(pool_op("avg_pool2d"), x, options); }
+Var avg_pool3d(const Var& x, const AvgPoolOptions<3>& options) { return avg_pool(pool_op("avg_pool3d"), x, options); }
 
 Var adaptive_max_pool1d(const Var& x, const AdaptivePoolOptions<1>& options) {
-  return max_pool("adaptive_max_pool1d", x, options);
+  return max_pool(pool_op("adaptive_max_pool1d"), x, options);
 }
 Var adaptive_max_pool2d(const Var& x, const AdaptivePoolOptions<2>& options) {
-  return max_pool("adaptive_max_pool2d", x, options);
+  return max_pool(pool_op("adaptive_max_pool2d"), x, options);
 }
 Var adaptive_max_pool3d(const Var& x, const AdaptivePoolOptions<3>& options) {
-  return max_pool("adaptive_max_pool3d", x, options);
+  return max_pool(pool_op("adaptive_max_pool3d"), x, options);
 }
 
 Var adaptive_avg_pool1d(const Var& x, const AdaptivePoolOptions<1>& options) {
-  return avg_pool("adaptive_avg_pool1d", x, options);
+  return avg_pool(pool_op("adaptive_avg_pool1d"), x, options);
 }
 Var adaptive_avg_pool2d(const Var& x, const AdaptivePoolOptions<2>& options) {
-  return avg_pool("adaptive_avg_pool2d", x, options);
+  return avg_pool(pool_op("adaptive_avg_pool2d"), x, options);
 }
 Var adaptive_avg_pool3d(const Var& x, const AdaptivePoolOptions<3>& options) {
-  return avg_pool("adaptive_avg_pool3d", x, options);
+  return avg_pool(pool_op("adaptive_avg_pool3d"), x, options);
 }
 
-Var global_max_pool(const Var& x, const GlobalPoolOptions& options) { return max_pool("global_max_pool", x, options); }
-Var global_avg_pool(const Var& x, const GlobalPoolOptions& options) { return avg_pool("global_avg_pool", x, options); }
+Var global_max_pool(const Var& x, const GlobalPoolOptions& options) {
+  return max_pool(pool_op("global_max_pool"), x, options);
+}
+Var global_avg_pool(const Var& x, const GlobalPoolOptions& options) {
+  return avg_pool(pool_op("global_avg_pool"), x, options);
+}
 
 Shape pooled_shape(const char* op, const Shape& x, const GlobalPoolOptions& options) {
   return pooling_of(op, x, options).y;

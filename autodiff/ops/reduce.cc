@@ -4,6 +4,7 @@
 
 #include <cmath>
 
+#include "autodiff/cost.h"
 #include "autodiff/ops/broadcast.h"
 #include "autodiff/ops/reduce_plan.h"
 
@@ -18,12 +19,17 @@ using kernels::Device;
 using kernels::ElementwiseOp;
 using kernels::Term;
 
+constexpr OpInfo kSum("sum", elementwise_cost<Saved::nothing>);
+constexpr OpInfo kMean("mean", elementwise_cost<Saved::nothing>);
+constexpr OpInfo kLogsumexp("logsumexp", elementwise_cost<Saved::inputs>);
+constexpr OpInfo kVar("var", elementwise_cost<Saved::inputs>);
+
 // y = factor * sum of x, for sum and mean.
-Var scaled_sum(const char* op, const Var& x, const Reduced& reduced, double factor, const Location& where) {
+Var scaled_sum(const OpInfo& op, const Var& x, const Reduced& reduced, double factor, const ReduceOptions& options) {
   const Device& device = x.device();
   Tensor y = x.value().like(reduced.y);
   reduced.plan.sum(device, Term::value, {}, factor, y);
-  return record(op, y, {x}, where, [&device, factor, kept = reduced.kept](const Tensor& dy, GradSlots grads) {
+  return record(op, y, {x}, options, [&device, factor, kept = reduced.kept](const Tensor& dy, GradSlots grads) {
     if (Tensor dx = grads.overwrite(0))
       elementwise(device, ElementwiseOp::multiply, dy.reshape(kept), detail::scalar_like(dy, factor), dx);
   });
@@ -62,18 +68,18 @@ Tensor log_of_sums(const Device& device, const detail::ReducePlan& plan, const T
 }  // namespace
 
 Var sum(const Var& x, ReduceOptions options) {
-  return scaled_sum("sum", x, Reduced("sum", x, options.axes, options.keepdim, options.where), 1, options.where);
+  return scaled_sum(kSum, x, Reduced(kSum.name, x, options.axes, options.keepdim, options.where), 1, options);
 }
 
 Var mean(const Var& x, ReduceOptions options) {
-  const Reduced reduced("mean", x, options.axes, options.keepdim, options.where);
-  need_elements("mean", reduced, x, 1, options.where);
-  return scaled_sum("mean", x, reduced, 1 / reduced.plan.count(), options.where);
+  const Reduced reduced(kMean.name, x, options.axes, options.keepdim, options.where);
+  need_elements(kMean.name, reduced, x, 1, options.where);
+  return scaled_sum(kMean, x, reduced, 1 / reduced.plan.count(), options);
 }
 
 Var logsumexp(const Var& x, ReduceOptions options) {
-  const Reduced reduced("logsumexp", x, options.axes, options.keepdim, options.where);
-  need_elements("logsumexp", reduced, x, 1, options.where);
+  const Reduced reduced(kLogsumexp.name, x, options.axes, options.keepdim, options.where);
+  need_elements(kLogsumexp.name, reduced, x, 1, options.where);
   const Device& device = x.device();
   Tensor y = x.value().like(reduced.y);
   reduced.plan.extremes(device, kernels::Extreme::largest, y);
@@ -82,7 +88,7 @@ Var logsumexp(const Var& x, ReduceOptions options) {
   // From 0, exp(-inf - 0) = 0: a row of -inf gets no gradient.
   const std::span<double> logs = log.span<double>();
   for_results(device, logs.size(), [&](std::size_t i) { logs[i] = logs[i] == -INFINITY ? 0 : logs[i]; });
-  return record("logsumexp", y, {x}, options.where,
+  return record(kLogsumexp, y, {x}, options,
                 [&device, log, x = x.value(), kept = reduced.kept](const Tensor& dy, GradSlots grads) {
                   if (Tensor dx = grads.overwrite(0))
                     from_center(device, ElementwiseOp::exp_difference, x, log, dy.reshape(kept), dx);
@@ -91,17 +97,17 @@ Var logsumexp(const Var& x, ReduceOptions options) {
 
 Var var(const Var& x, VarOptions options) {
   const Location& where = options.where;
-  const Reduced reduced("var", x, options.axes, options.keepdim, where);
+  const Reduced reduced(kVar.name, x, options.axes, options.keepdim, where);
   if (options.correction < 0)
-    fail<ArgumentError>(where, "var", fmt::format("correction must be at least 0, got {}", options.correction));
-  need_elements("var", reduced, x, options.correction + 1, where);
+    fail<ArgumentError>(where, kVar.name, fmt::format("correction must be at least 0, got {}", options.correction));
+  need_elements(kVar.name, reduced, x, options.correction + 1, where);
   const Device& device = x.device();
   const double freedom = reduced.plan.count() - options.correction;
   Tensor mean = reduced.plan.sums(device, Term::value, {});
   detail::scale_to(device, mean, 1 / reduced.plan.count(), mean);
   Tensor y = x.value().like(reduced.y);
   reduced.plan.sum(device, Term::square, mean, 1 / freedom, y);
-  return record("var", y, {x}, where,
+  return record(kVar, y, {x}, options,
                 [&device, freedom, mean, x = x.value(), kept = reduced.kept](const Tensor& dy, GradSlots grads) {
                   Tensor dx = grads.overwrite(0);
                   if (!dx) return;

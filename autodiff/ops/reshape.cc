@@ -9,21 +9,25 @@
 
 namespace tapestry {
 
+namespace {
+constexpr OpInfo kReshape("reshape", [](const OpCall&) { return OpCosts{}; });  // the same memory under another shape
+}
+
 Var reshape(const Var& x, const Shape& shape, Location where) {
   if (shape.size() != x.shape().size())
-    fail<ShapeError>(where, "reshape",
+    fail<ShapeError>(where, kReshape.name,
                      fmt::format("{} has {} elements, {} has {}", to_string(x.shape()), x.shape().size(),
                                  to_string(shape), shape.size()));
-  if (!x.value()) fail<ArgumentError>(where, "reshape", "x holds nothing");
+  if (!x.value()) fail<ArgumentError>(where, kReshape.name, "x holds nothing");
   if (shape == x.shape()) return x;
-  return record("reshape", x.value().reshape(shape), {x}, where,
+  return record(kReshape, x.value().reshape(shape), {x}, where,
                 [before = x.shape()](const Tensor& dy, GradSlots grads) { grads.pass(0, dy.reshape(before)); });
 }
 
 Var reshape(const Var& x, std::initializer_list<std::int64_t> sizes, Location where) {
   std::array<std::int64_t, Shape::kMaxRank> known{};
   if (sizes.size() > known.size())
-    fail<ShapeError>(where, "reshape", fmt::format("{} axes were asked for, at most 6 exist", sizes.size()));
+    fail<ShapeError>(where, kReshape.name, fmt::format("{} axes were asked for, at most 6 exist", sizes.size()));
   std::ranges::copy(sizes, known.begin());
   const std::span<std::int64_t> result(known.data(), sizes.size());
   const auto open = std::ranges::find(result, -1);
@@ -31,7 +35,7 @@ Var reshape(const Var& x, std::initializer_list<std::int64_t> sizes, Location wh
     *open = 1;
     const std::int64_t others = Shape(std::span<const std::int64_t>(result)).size();
     if (others == 0 || x.shape().size() % others != 0)
-      fail<ShapeError>(where, "reshape",
+      fail<ShapeError>(where, kReshape.name,
                        fmt::format("no size for axis {} gives the {} elements of {}", open - result.begin(),
                                    x.shape().size(), to_string(x.shape())));
     *open = x.shape().size() / others;

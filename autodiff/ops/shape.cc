@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "autodiff/cost.h"
 #include "autodiff/ops/broadcast.h"
 #include "autodiff/ops/reshape.h"
 #include "autodiff/ops/strided.h"
@@ -22,6 +23,11 @@ namespace {
 using detail::Strides;
 using kernels::BroadcastDims;
 using kernels::Device;
+
+constexpr OpInfo kPermute("permute", moving_cost<Saved::nothing>);
+constexpr OpInfo kBroadcastTo("broadcast_to", moving_cost<Saved::nothing>);
+constexpr OpInfo kSlice("slice", moving_cost<Saved::nothing>);
+constexpr OpInfo kPad("pad", moving_cost<Saved::nothing>);
 
 void require_value(const char* op, const Var& x, const Location& where) {
   if (!x.value()) fail<ArgumentError>(where, op, "the input holds nothing");
@@ -73,16 +79,16 @@ BroadcastDims permuted_dims(const Shape& shape, const Axes& order) {
 }  // namespace
 
 Var permute(const Var& x, const Axes& given, Location where) {
-  require_floating("permute", x, where);
+  require_floating(kPermute.name, x, where);
   const Shape& shape = x.shape();
   if (given.count() != shape.rank())
-    fail<ShapeError>(where, "permute", fmt::format("{} axes are named, x is {}", given.count(), to_string(shape)));
-  const Axes order = detail::checked_axes("permute", shape, given, where);
+    fail<ShapeError>(where, kPermute.name, fmt::format("{} axes are named, x is {}", given.count(), to_string(shape)));
+  const Axes order = detail::checked_axes(kPermute.name, shape, given, where);
   Tensor y = x.value().like(detail::sizes_of(shape, order));
   const Device& device = x.device();
   detail::gather_strided(device, permuted_dims(shape, order), x.value(), 0, y);
   const BroadcastDims back_dims = permuted_dims(y.shape(), detail::inverse_order(order));
-  return record("permute", y, {x}, where, [&device, back_dims](const Tensor& dy, GradSlots grads) {
+  return record(kPermute, y, {x}, CallOptions(where, order), [&device, back_dims](const Tensor& dy, GradSlots grads) {
     if (Tensor dx = grads.overwrite(0)) detail::gather_strided(device, back_dims, dy, 0, dx);
   });
 }
@@ -98,31 +104,31 @@ Var transpose(const Var& x, int axis_a, int axis_b, Location where) {
 }
 
 Var broadcast_to(const Var& x, const Shape& shape, Location where) {
-  require_floating("broadcast_to", x, where);
+  require_floating(kBroadcastTo.name, x, where);
   if (!stretches(x.shape(), shape))
-    fail<ShapeError>(where, "broadcast_to",
+    fail<ShapeError>(where, kBroadcastTo.name,
                      fmt::format("{} does not stretch to {}", to_string(x.shape()), to_string(shape)));
   const Device& device = x.device();
   Tensor y = x.value().like(shape);
   detail::gather_strided(device, detail::broadcast_dims(shape, {&x.shape()}), x.value(), 0, y);
-  return record("broadcast_to", y, {x}, where, [&device, from = x.shape()](const Tensor& dy, GradSlots grads) {
+  return record(kBroadcastTo, y, {x}, where, [&device, from = x.shape()](const Tensor& dy, GradSlots grads) {
     detail::give_gradient(device, grads, 0, from, dy);
   });
 }
 
 Var slice(const Var& x, SliceOptions options) {
-  require_floating("slice", x, options.where);
+  require_floating(kSlice.name, x, options.where);
   const Shape& shape = x.shape();
-  const int axis = detail::checked_axis("slice", shape, options.axis, options.where);
+  const int axis = detail::checked_axis(kSlice.name, shape, options.axis, options.where);
   const std::int64_t size = shape[axis];
   const auto from_end = [&](std::int64_t place) { return place < 0 ? place + size : place; };
   const std::int64_t begin = from_end(options.begin);
   const std::int64_t end = options.end == SliceOptions{}.end ? size : from_end(options.end);
   if (options.step < 1)
-    fail<ArgumentError>(options.where, "slice", fmt::format("step must be 1 or more, got {}", options.step));
+    fail<ArgumentError>(options.where, kSlice.name, fmt::format("step must be 1 or more, got {}", options.step));
   if (begin < 0 || end > size || begin > end)
     fail<ShapeError>(
-        options.where, "slice",
+        options.where, kSlice.name,
         fmt::format("[{}, {}) does not lie within axis {} of {}", begin, end, options.axis, to_string(shape)));
   const Device& device = x.device();
   Tensor y = x.value().like(shape.with(axis, end == begin ? 0 : (end - begin - 1) / options.step + 1));
@@ -131,7 +137,7 @@ Var slice(const Var& x, SliceOptions options) {
   strides[place] *= static_cast<std::size_t>(options.step);
   const BroadcastDims dims = detail::strided_dims(y.shape(), strides);
   detail::gather_strided(device, dims, x.value(), offset, y);
-  return record("slice", y, {x}, options.where, [&device, dims, offset](const Tensor& dy, GradSlots grads) {
+  return record(kSlice, y, {x}, options, [&device, dims, offset](const Tensor& dy, GradSlots grads) {
     if (Tensor dx = grads.add(0)) detail::scatter_strided(device, dims, dy, dx, offset, true);
   });
 }
@@ -142,10 +148,10 @@ namespace {
 std::int64_t pad_width(const PadSizes& sizes, const Shape& shape, int axis, const Location& where) {
   if (sizes.count() == 0) return 0;
   if (sizes.count() != shape.rank())
-    fail<ShapeError>(where, "pad",
+    fail<ShapeError>(where, kPad.name,
                      fmt::format("needs a width for each axis of {}, got {}", to_string(shape), sizes.count()));
   if (sizes[axis] < 0 || sizes[axis] > Shape::kMaxSize)
-    fail<ArgumentError>(where, "pad", fmt::format("width {} of axis {} is out of range", sizes[axis], axis));
+    fail<ArgumentError>(where, kPad.name, fmt::format("width {} of axis {} is out of range", sizes[axis], axis));
   return sizes[axis];
 }
 
@@ -153,14 +159,14 @@ std::int64_t pad_width(const PadSizes& sizes, const Shape& shape, int axis, cons
 void check_repeating(const Shape& shape, int axis, std::int64_t width, PadMode mode, const Location& where) {
   if (shape.rank() < 3 || shape.rank() > 5)
     fail<ShapeError>(
-        where, "pad",
+        where, kPad.name,
         fmt::format("x must be [N, ..., C] with one to three spatial axes for this mode; it is {}", to_string(shape)));
   const std::int64_t size = shape[axis];
   if ((axis == 0 || axis + 1 == shape.rank()) && width > 0)
-    fail<ShapeError>(where, "pad", fmt::format("this mode pads spatial axes alone, not axis {}", axis));
+    fail<ShapeError>(where, kPad.name, fmt::format("this mode pads spatial axes alone, not axis {}", axis));
   if (width > 0 &&
       (size == 0 || (mode == PadMode::reflect && width >= size) || (mode == PadMode::circular && width > size)))
-    fail<ShapeError>(where, "pad",
+    fail<ShapeError>(where, kPad.name,
                      fmt::format("axis {} of {} is too short to be repeated {} times", axis, to_string(shape), width));
 }
 
@@ -178,13 +184,13 @@ Shape padded_shape(const Shape& shape, const PadOptions& options) {
   try {
     return Shape(std::span<const std::int64_t>(sizes).first(static_cast<std::size_t>(shape.rank())));
   } catch (const ShapeError& error) {
-    fail<ShapeError>(options.where, "pad", fmt::format("{} becomes too large: {}", to_string(shape), error.what()));
+    fail<ShapeError>(options.where, kPad.name, fmt::format("{} becomes too large: {}", to_string(shape), error.what()));
   }
 }
 
 Var pad(const Var& x, PadOptions options) {
-  require_floating("pad", x, options.where);
-  if (options.mode != PadMode::constant) return detail::pad_repeating(x, options);
+  require_floating(kPad.name, x, options.where);
+  if (options.mode != PadMode::constant) return detail::pad_repeating(kPad, x, options);
   const Shape& shape = x.shape();
   Tensor y = x.value().like(padded_shape(shape, options));
   const Strides strides = detail::strides_of(y.shape());
@@ -195,7 +201,7 @@ Var pad(const Var& x, PadOptions options) {
   const BroadcastDims dims = detail::strided_dims(shape, strides);
   y.fill(options.value);
   detail::scatter_strided(device, dims, x.value(), y, offset, false);
-  return record("pad", y, {x}, options.where, [&device, dims, offset](const Tensor& dy, GradSlots grads) {
+  return record(kPad, y, {x}, options, [&device, dims, offset](const Tensor& dy, GradSlots grads) {
     if (Tensor dx = grads.overwrite(0)) detail::gather_strided(device, dims, dy, offset, dx);
   });
 }

@@ -64,7 +64,7 @@ Var pad(const Var& x, PadOptions options);
 // The shape that it gives for x, and its errors.
 Shape padded_shape(const Shape& x, const PadOptions& options);
 namespace detail {
-Var pad_repeating(const Var& x, const PadOptions& options);  // the modes other than constant
+Var pad_repeating(const OpInfo& op, const Var& x, const PadOptions& options);  // the modes other than constant
 }
 
 struct JoinOptions {

@@ -1,6 +1,7 @@
 #include "autodiff/ops/softmax.h"
 
 #include "autodiff/axes.h"
+#include "autodiff/cost.h"
 #include "autodiff/record.h"
 #include "kernels/softmax.h"
 
@@ -8,6 +9,11 @@ namespace tapestry {
 namespace {
 
 using kernels::SoftmaxDims;
+
+// The largest, a difference, exp and a sum; backward a product, a sum and a difference.
+OpCosts softmax_cost(const OpCall& call) { return per_element_cost(call, 4, 3); }
+
+constexpr OpInfo kSoftmax("softmax", softmax_cost), kLogSoftmax("log_softmax", softmax_cost);
 
 SoftmaxDims softmax_dims(const char* op, const Shape& x, const SoftmaxOptions& options, bool log) {
   SoftmaxDims dims{.log = log};
@@ -19,14 +25,14 @@ SoftmaxDims softmax_dims(const char* op, const Shape& x, const SoftmaxOptions& o
   return dims;
 }
 
-Var softmax_of(const char* op, const Var& x, const SoftmaxOptions& options, bool log) {
-  if (!x.value()) fail<ArgumentError>(options.where, op, "the input holds nothing");
-  const SoftmaxDims dims = softmax_dims(op, x.shape(), options, log);
+Var softmax_of(const OpInfo& op, const Var& x, const SoftmaxOptions& options, bool log) {
+  if (!x.value()) fail<ArgumentError>(options.where, op.name, "the input holds nothing");
+  const SoftmaxDims dims = softmax_dims(op.name, x.shape(), options, log);
   const kernels::Device& device = x.device();
   Tensor y = x.value().like();
-  visit_floating(op, x.dtype(),
+  visit_floating(op.name, x.dtype(),
                  [&]<class T>(T) { kernels::softmax_forward(device, dims, x.value().span<T>(), y.span<T>()); });
-  return record(op, y, {x}, options.where, [&device, dims, y](const Tensor& dy, GradSlots grads) {
+  return record(op, y, {x}, options, [&device, dims, y](const Tensor& dy, GradSlots grads) {
     Tensor dx = grads.overwrite(0);
     visit_floating("softmax", y.dtype(), [&]<class T>(T) {
       kernels::softmax_backward(device, dims, y.span<T>(), dy.span<T>(), dx.span<T>());
@@ -36,8 +42,8 @@ Var softmax_of(const char* op, const Var& x, const SoftmaxOptions& options, bool
 
 }  // namespace
 
-Var softmax(const Var& x, const SoftmaxOptions& options) { return softmax_of("softmax", x, options, false); }
+Var softmax(const Var& x, const SoftmaxOptions& options) { return softmax_of(kSoftmax, x, options, false); }
 
-Var log_softmax(const Var& x, const SoftmaxOptions& options) { return softmax_of("log_softmax", x, options, true); }
+Var log_softmax(const Var& x, const SoftmaxOptions& options) { return softmax_of(kLogSoftmax, x, options, true); }
 
 }  // namespace tapestry

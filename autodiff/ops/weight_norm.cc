@@ -5,6 +5,7 @@
 #include <array>
 #include <cmath>
 
+#include "autodiff/cost.h"
 #include "autodiff/ops/norm_operands.h"
 #include "autodiff/ops/shape.h"
 #include "kernels/weight_norm.h"
@@ -21,21 +22,21 @@ void check_weight(const char* op, const Var& w, double epsilon, const Location& 
 }
 
 // The norm of w [outer, features, inner], of any shape.
-Var norm_of(const char* op, const WeightNormDims& dims, const Var& w, const Var& gain, const Location& where) {
+Var norm_of(const OpInfo& op, const WeightNormDims& dims, const Var& w, const Var& gain, const CallOptions& options) {
   if (gain.value() && gain.dtype() != w.dtype())
     fail<ArgumentError>(
-        where, op,
+        options.where, op.name,
         fmt::format("the weight is {}, what scales it is {}", dtype_name(w.dtype()), dtype_name(gain.dtype())));
   const kernels::Device& device = w.device();
   Tensor y = w.value().like();
   Tensor stats = w.value().like({3, static_cast<std::int64_t>(dims.features)}, DType::float64);
-  visit_floating(op, w.dtype(), [&]<class T>(T) {
+  visit_floating(op.name, w.dtype(), [&]<class T>(T) {
     kernels::weight_norm_forward(device, dims, w.value().span<T>(), gain.value().span<T>(), y.span<T>(),
                                  stats.span<double>());
   });
-  return record(op, y, {w, optional(gain)}, where,
-                [op, &device, dims, w = w.value(), gain = gain.value(), stats = std::as_const(stats)](const Tensor& dy,
-                                                                                                      GradSlots grads) {
+  return record(op, y, {w, optional(gain)}, options,
+                [op = op.name, &device, dims, w = w.value(), gain = gain.value(), stats = std::as_const(stats)](
+                    const Tensor& dy, GradSlots grads) {
                   Tensor dw = grads.overwrite(0), dgain = grads.add(1);
                   visit_floating(op, w.dtype(), [&]<class T>(T) {
                     kernels::weight_norm_backward<T>(device, dims,
@@ -50,14 +51,15 @@ Var norm_of(const char* op, const WeightNormDims& dims, const Var& w, const Var&
 }
 
 // The norm of each index along `features`, which exist and are different.
-Var norm_features(const char* op, const Var& w, const Var& gain, const Axes& features, bool center, double epsilon,
-                  const Location& where) {
+Var norm_features(const OpInfo& op, const Var& w, const Var& gain, const Axes& features, bool center, double epsilon,
+                  const CallOptions& options) {
   WeightNormDims dims{.center = center, .epsilon = epsilon};
   const auto size = [&](int begin, int end) { return static_cast<std::size_t>(w.shape().product(begin, end)); };
   bool runs_on = true;
   for (int i = 1; i < features.count(); ++i) runs_on = runs_on && features[i] == features[i - 1] + 1;
   const int rank = w.shape().rank(), first = features.count() == 0 ? rank : features[0];
   if (!runs_on) {
+    const Location& where = options.where;
     const Axes order = detail::order_with_last(rank, features), last = detail::last_axes(rank, features.count());
     const Var y = norm_features(op, permute(w, order, where), gain, last, center, epsilon, where);
     return permute(y, detail::inverse_order(order), where);
@@ -65,7 +67,7 @@ Var norm_features(const char* op, const Var& w, const Var& gain, const Axes& fea
   dims.outer = size(0, first);
   dims.features = size(first, first + features.count());
   dims.inner = size(first + features.count(), rank);
-  return norm_of(op, dims, w, gain, where);
+  return norm_of(op, dims, w, gain, options);
 }
 
 // M [rows, columns] of a weight that has its outputs last.
@@ -116,7 +118,7 @@ Var divided(const Var& w, const SpectralVectors& vectors, double sigma, const Lo
   Tensor y = w.value().like();
   visit_floating("spectral_norm", w.dtype(),
                  [&]<class T>(T) { kernels::spectral_forward(device, divisor, w.value().span<T>(), y.span<T>()); });
-  return record("spectral_norm", y, {w}, where,
+  return record(OpInfo("spectral_norm", detail::norm_cost), y, {w}, where,
                 [&device, sigma, divisor, w = w.value(), u = std::as_const(vectors.u), v = std::as_const(vectors.v)](
                     const Tensor& dy, GradSlots grads) {
                   if (sigma == 0) return grads.pass(0, dy);
@@ -136,7 +138,7 @@ Var weight_norm(const Var& v, const Var& g, const WeightNormOptions& o) {
   check_weight(kOp, v, o.epsilon, o.where);
   const Axes features = detail::rising_axes(kOp, "feature_axes", o.feature_axes, v.shape(), o.where);
   detail::check_beside(kOp, "g", g, v, detail::sizes_of(v.shape(), features), o.where);
-  return norm_features(kOp, v, g, features, false, o.epsilon, o.where);
+  return norm_features(OpInfo(kOp, detail::norm_cost), v, g, features, false, o.epsilon, o);
 }
 
 Var weight_standardization(const Var& w, const Var& gain, const WeightStandardizationOptions& o) {
@@ -144,7 +146,7 @@ Var weight_standardization(const Var& w, const Var& gain, const WeightStandardiz
   check_weight(kOp, w, o.epsilon, o.where);
   const int axis = detail::checked_axis(kOp, w.shape(), o.out_axis, o.where);
   detail::check_beside(kOp, "gain", gain, w, {w.shape()[axis]}, o.where);
-  return norm_features(kOp, w, gain, axis, true, o.epsilon, o.where);
+  return norm_features(OpInfo(kOp, elementwise_cost<Saved::inputs>), w, gain, axis, true, o.epsilon, o);
 }
 
 SpectralVectors spectral_vectors(const Var& w, const Tensor& u, const SpectralNormOptions& options) {

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "autodiff/cost.h"
 #include "autodiff/pointwise/functions-inl.h"
 #include "kernels/reduce.h"
 
@@ -152,12 +153,12 @@ void check_floating(const char* name, const Var& x, const Location& where) {
     fail<ArgumentError>(where, name, fmt::format("the input is {}; float32 and float64 work", dtype_name(x.dtype())));
 }
 
-Var apply(const char* name, Op op, const Params& params, const Var& x, const Location& where, bool save_y) {
-  check_floating(name, x, where);
+Var apply(const char* name, Op op, const Params& params, const Var& x, const CallOptions& options, bool save_y) {
+  check_floating(name, x, options.where);
   const Device& device = x.device();
   Tensor y = x.value().like();
   visit_floating(name, x.dtype(), [&]<class T>(T) { forward(device, op, params, x.value().span<T>(), y.span<T>()); });
-  return record(name, y, {x}, where,
+  return record(OpInfo(name, elementwise_cost<Saved::inputs>), y, {x}, options,
                 [&device, name, op, params, saved = save_y || saves_output(op) ? std::as_const(y) : x.value()](
                     const Tensor& dy, GradSlots grads) {
                   Tensor dx = grads.overwrite(0);

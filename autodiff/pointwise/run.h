@@ -32,7 +32,7 @@ void prelu_backward(const kernels::Device& device, std::span<const double> x, st
                     std::span<const double> dy, std::span<double> dx, std::span<double> dw);
 
 // The op on the tape; what backward() needs is saved, or y where `save_y` asks for it.
-Var apply(const char* name, Op op, const Params& params, const Var& x, const Location& where, bool save_y = false);
+Var apply(const char* name, Op op, const Params& params, const Var& x, const CallOptions& options, bool save_y = false);
 // ArgumentError unless x holds float32 or float64.
 void check_floating(const char* name, const Var& x, const Location& where);
 

@@ -314,7 +314,7 @@ TEST_CASE("tape: an exception inside backward leaves nothing behind") {
 TEST_CASE("tape: the trace sink sees every op forward and backward") {
   std::vector<std::string> events;
   Context context{{.threads = 1, .trace = [&](const TraceEvent& event) {
-                     events.push_back(std::string(event.op) + (event.backward ? "'" : ""));
+                     events.push_back(std::string(event.op.name) + (event.backward ? "'" : ""));
                    }}};
   Tape tape{context};
   const Var x = tape.variable(context.tensor({1}, {1}));

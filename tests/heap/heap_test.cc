@@ -1,6 +1,7 @@
 // A steady step calls no heap: no malloc, no operator new, no mmap, on any thread, loader included.
 #include "tests/heap/interpose.h"
 
+#include "autodiff/cost.h"
 #include "autodiff/custom.h"
 #include "autodiff/map.h"
 #include "autodiff/ops/loss.h"
@@ -98,7 +99,7 @@ TEST_CASE("heap: no call in a steady step of any benchmark model, loader include
     }
 }
 
-TEST_CASE("heap: no call in a steady step with dropout, residuals and ops of one's own") {
+TEST_CASE("heap: no call in a steady step with dropout, residuals, ops of one's own and somebody who listens") {
   if (!test::counts_heap_calls()) return;
   const auto softsign = [](const Var& x) { return map("softsign", x, [](auto v) { return v / (1 + abs(v)); }); };
   const auto twice = [](const Var& x) {
@@ -116,7 +117,10 @@ TEST_CASE("heap: no call in a steady step with dropout, residuals and ops of one
         x);
   };
   for (int threads : {1, 2, 3}) {
-    Context context{{.threads = threads}};
+    double flops = 0;
+    Context context{{.threads = threads, .trace = [&](const TraceEvent& event) {
+                       if (!event.backward) flops += op_costs(event).forward.flops;
+                     }}};
     Sequential model = Input{6, 5, 2} >> Flatten{} >> Linear{{.out = 32}} >> Dropout{} >>
                        Residual{Linear{{.out = 32}} >> Gelu{} >> Linear{{.out = 32}} >> LayerNorm{}} >> Relu{} >>
                        Residual{Linear{{.out = 24}} >> softsign, Linear{{.out = 24}}} >> twice >> Linear{{.out = 10}};
@@ -124,6 +128,7 @@ TEST_CASE("heap: no call in a steady step with dropout, residuals and ops of one
     INFO(threads << " threads");
     SGD sgd{model.parameters(), {.lr = 1e-3, .momentum = 0.9}};
     require_steady(calls_per_step(context, model, sgd, {6, 5, 2}, 33));
+    REQUIRE(flops > 0);
   }
 }
 

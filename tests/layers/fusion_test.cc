@@ -45,7 +45,7 @@ Outcome run(Sequential model, const Shape& input, Mode mode, DType dtype, bool f
                    .seed = 5,
                    .trace =
                        [&](const TraceEvent& event) {
-                         if (!event.backward) out.ops.emplace_back(event.op);
+                         if (!event.backward) out.ops.emplace_back(event.op.name);
                        },
                    .fuse = fuse}};
   model.build(context, input, dtype);

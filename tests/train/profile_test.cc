@@ -8,7 +8,9 @@
 #include <thread>
 
 #include "autodiff/ops/loss.h"
+#include "autodiff/ops/pointwise.h"
 #include "autodiff/ops/reduce.h"
+#include "autodiff/record.h"
 #include "autodiff/tape.h"
 #include "data/gzip.h"
 #include "kernels/error.h"
@@ -109,6 +111,24 @@ TEST_CASE("profile: time between a section and an op belongs to neither twice") 
   REQUIRE(row_of(profile, "loader", "", Pass::section).seconds >= 0.03);
   REQUIRE(std::ranges::find(profile.rows, "mean", &ProfileRow::op)->seconds < 0.025);
   REQUIRE_THROWS_AS(profiler.end_step(), ArgumentError);
+}
+
+TEST_CASE("profile: an op that does not tell its cost is told apart; what no tape records has no row") {
+  train::Profiler profiler;
+  Context context{{.threads = 1, .trace = profiler.sink(), .trace_untaped = true}};
+  profiler.begin_step();
+  Tape tape{context};
+  const Var x = tape.variable(context.full({2}, 1));
+  exp(context.input(context.full({2}, 1)));
+  mean(record("own", x.value().clone(), {x}, {}, [](const Tensor& dy, GradSlots grads) { grads.pass(0, dy); }));
+  profiler.end_step();
+  const Profile profile = profiler.profile();
+  REQUIRE(profile.rows.size() == 3);
+  REQUIRE((!profile.rows[0].cost_known && profile.rows[1].cost_known && profile.rows[2].cost_known));
+  for (const json& row : lines_of(train::profile_json(profile, some_peaks(), kRun)))
+    if (row["kind"] == "op") REQUIRE(row["cost_known"] == (row["op"] != "own"));
+  REQUIRE(
+      train::profile_table(profile, some_peaks(), kRun).ends_with("\none operation an element is assumed of: own\n"));
 }
 
 TEST_CASE("profile: the table is sorted by time and ends with sums and peaks") {

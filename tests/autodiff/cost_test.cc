@@ -1,7 +1,8 @@
-#include "train/op_cost.h"
+#include "autodiff/cost.h"
 
 #include <map>
 
+#include "autodiff/map.h"
 #include "autodiff/ops/conv.h"
 #include "autodiff/ops/elementwise.h"
 #include "autodiff/ops/loss.h"
@@ -14,7 +15,6 @@
 #include "tests/catch.h"
 
 using namespace tapestry;
-using train::OpCosts;
 
 namespace {
 
@@ -23,14 +23,14 @@ template <class Body>
 std::vector<OpCosts> costs_of(const Body& body) {
   std::vector<OpCosts> costs;
   Context context{{.threads = 1, .trace = [&](const TraceEvent& event) {
-                     if (!event.backward) costs.push_back(train::op_costs(event));
+                     if (!event.backward) costs.push_back(op_costs(event));
                    }}};
   Tape tape{context};
   body(context, tape);
   return costs;
 }
 
-void require_cost(const train::OpCost& cost, double flops, double bytes) {
+void require_cost(const OpCost& cost, double flops, double bytes) {
   REQUIRE(cost.flops == flops);
   REQUIRE(cost.bytes == bytes);
 }
@@ -95,9 +95,9 @@ TEST_CASE("op costs: the products of every benchmark model are those that its la
     NamedModel named = make_model(name);
     std::map<std::string, double> found;
     const auto add = [&](const TraceEvent& event) {
-      const std::string_view op = event.op;
+      const std::string_view op = event.op.name;
       if (!event.backward && (op == "linear" || op.starts_with("conv")))
-        found[event.where.layer] += train::op_costs(event).forward.flops;
+        found[event.where.layer] += op_costs(event).forward.flops;
     };
     Context context{{.trace = add, .fuse = false}};
     named.model.build(context);
@@ -114,5 +114,19 @@ TEST_CASE("op costs: the products of every benchmark model are those that its la
       ++count;
     }
     REQUIRE((count == found.size() && count > 1));
+  }
+}
+
+TEST_CASE("op costs: an op that does not tell counts one operation an element, and is told apart") {
+  const auto costs = costs_of([](Context& context, Tape& tape) {
+    const Var x = tape.variable(context.full({2, 3}, 1));
+    record("own", x.value().clone(), {x, optional(Var{})}, {}, [](const Tensor&, GradSlots) {});
+    map("twice", x, [](auto v) { return v + v; });
+  });
+  REQUIRE(costs.size() == 2);
+  REQUIRE((!costs[0].known && costs[1].known));
+  for (const OpCosts& cost : costs) {
+    require_cost(cost.forward, 6, sizeof(float) * (6 + 6));
+    require_cost(cost.backward, 6, sizeof(float) * (6 + 6 + 6));
   }
 }
