@@ -244,7 +244,7 @@ TEST_CASE("build: state that visit() and build() do not agree on is an error") {
     }
     Var operator()(const Var& x) { return x; }
   } twice;
-  REQUIRE_THROWS_WITH(build(context, twice, Shape{1}), contains("'a' and 'b' are the same cell"));
+  REQUIRE_THROWS_WITH(build(context, twice, Shape{1}), contains("'a' and 'b' are the same"));
 
   Net gone;
   const Net taken = std::move(gone);
