@@ -1,5 +1,4 @@
 // Pointwise ops: the built-in kernels on xsimd, a user's lambda through map_into, and plain loops.
-#include <algorithm>
 #include <cmath>
 
 #include "autodiff/map.h"
@@ -11,8 +10,6 @@ namespace {
 using namespace tapestry;
 using pointwise::Op;
 
-constexpr Op kOps[] = {Op::relu, Op::gelu, Op::gelu_tanh, Op::silu, Op::mish, Op::sigmoid, Op::tanh, Op::exp, Op::log};
-
 struct Arrays {
   Tensor x, dy, y;
   Arrays(const Context& context, std::int64_t size)
@@ -22,16 +19,18 @@ struct Arrays {
 void forward(benchmark::State& state, Op op) {
   const Context context = bench::make_context();
   Arrays a(context, state.range(0));
+  const pointwise::Params params = pointwise::with_defaults(pointwise::signature(op), {});
   for (auto _ : state)
-    pointwise::forward(context.device(), op, {.a = 1, .b = 1}, std::as_const(a.x).span<float>(), a.y.span<float>());
+    pointwise::forward(context.device(), op, params, std::as_const(a.x).span<float>(), a.y.span<float>());
   bench::report(state, context, 0, 8.0 * static_cast<double>(state.range(0)));
 }
 
 void backward(benchmark::State& state, Op op) {
   const Context context = bench::make_context();
   Arrays a(context, state.range(0));
+  const pointwise::Params params = pointwise::with_defaults(pointwise::signature(op), {});
   for (auto _ : state)
-    pointwise::backward(context.device(), op, {.a = 1, .b = 1}, std::as_const(a.x).span<float>(),
+    pointwise::backward(context.device(), op, params, std::as_const(a.x).span<float>(),
                         std::as_const(a.dy).span<float>(), a.y.span<float>());
   bench::report(state, context, 0, 12.0 * static_cast<double>(state.range(0)));
 }
@@ -60,16 +59,12 @@ void plain(benchmark::State& state, const F& f) {
   bench::report(state, context, 0, 8.0 * static_cast<double>(state.range(0)));
 }
 
-const char* name_of(Op op) {
-  constexpr const char* names[] = {"relu", "gelu", "gelu_tanh", "silu", "mish", "sigmoid", "tanh", "exp", "log"};
-  return names[std::find(std::begin(kOps), std::end(kOps), op) - std::begin(kOps)];
-}
-
 void sizes(benchmark::internal::Benchmark* benchmark) { benchmark->Arg(1 << 13)->Arg(1 << 18)->Arg(1 << 24); }
 
 const bool registered = [] {
-  for (Op op : kOps) {
-    const std::string name = name_of(op);
+  for (std::size_t i = 0; i < pointwise::count(); ++i) {
+    const Op op = static_cast<Op>(i);
+    const std::string name = pointwise::signature(op).name;
     benchmark::RegisterBenchmark((name + "/forward").c_str(), forward, op)->Apply(sizes);
     benchmark::RegisterBenchmark((name + "/backward").c_str(), backward, op)->Apply(sizes);
   }

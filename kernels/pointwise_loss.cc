@@ -16,56 +16,66 @@
 HWY_BEFORE_NAMESPACE();
 namespace tapestry::kernels::HWY_NAMESPACE {
 
-// Each kind: Value and Slope of one vector. w and p are the weights, which only bce_with_logits reads.
-struct Mse {
+// The losses of kernels/reference/pointwise_loss.h on one vector. o: the options, w and p: the weights.
+struct LossOptions {
+  explicit LossOptions(const PointwiseLossDims& dims) : a(static_cast<float>(dims.a)), b(static_cast<float>(dims.b)) {}
+  float a, b;
+};
+template <class Loss>
+struct Lanes;
+
+template <>
+struct Lanes<reference::Mse> {
   template <class D, class V>
-  HWY_INLINE V Value(D, V x, V t, V, V) const {
+  static HWY_INLINE V Value(D, V x, V t, V, V, LossOptions) {
     return hn::Mul(hn::Sub(x, t), hn::Sub(x, t));
   }
   template <class D, class V>
-  HWY_INLINE V Slope(D, V x, V t, V, V) const {
+  static HWY_INLINE V Slope(D, V x, V t, V, V, LossOptions) {
     return hn::Add(hn::Sub(x, t), hn::Sub(x, t));
   }
 };
 
-struct L1 {
+template <>
+struct Lanes<reference::L1> {
   template <class D, class V>
-  HWY_INLINE V Value(D, V x, V t, V, V) const {
+  static HWY_INLINE V Value(D, V x, V t, V, V, LossOptions) {
     return hn::Abs(hn::Sub(x, t));
   }
   template <class D, class V>
-  HWY_INLINE V Slope(D d, V x, V t, V, V) const {
+  static HWY_INLINE V Slope(D d, V x, V t, V, V, LossOptions) {
     const V zero = hn::Zero(d), difference = hn::Sub(x, t);
     return hn::IfThenElse(hn::Gt(difference, zero), hn::Set(d, 1.0f),
                           hn::IfThenElse(hn::Lt(difference, zero), hn::Set(d, -1.0f), difference));
   }
 };
 
-struct Huber {
-  float delta;
+template <>
+struct Lanes<reference::Huber> {
   template <class D, class V>
-  HWY_INLINE V Value(D d, V x, V t, V, V) const {
-    const V half = hn::Set(d, 0.5f), edge = hn::Set(d, delta), difference = hn::Sub(x, t), size = hn::Abs(difference);
+  static HWY_INLINE V Value(D d, V x, V t, V, V, LossOptions o) {
+    const V half = hn::Set(d, 0.5f), edge = hn::Set(d, o.a), difference = hn::Sub(x, t), size = hn::Abs(difference);
     return hn::IfThenElse(hn::Gt(size, edge), hn::Mul(edge, hn::NegMulAdd(half, edge, size)),
                           hn::Mul(half, hn::Mul(difference, difference)));
   }
   template <class D, class V>
-  HWY_INLINE V Slope(D d, V x, V t, V, V) const {
-    const V edge = hn::Set(d, delta), difference = hn::Sub(x, t);
+  static HWY_INLINE V Slope(D d, V x, V t, V, V, LossOptions o) {
+    const V edge = hn::Set(d, o.a), difference = hn::Sub(x, t);
     return hn::IfThenElse(hn::Gt(hn::Abs(difference), edge), hn::CopySign(edge, difference), difference);
   }
 };
 
-struct BceWithLogits {
+template <>
+struct Lanes<reference::BceWithLogits> {
   template <class D, class V>
-  HWY_INLINE V Value(D d, V x, V t, V w, V p) const {
+  static HWY_INLINE V Value(D d, V x, V t, V w, V p, LossOptions) {
     const V zero = hn::Zero(d), small = hn::Log1p(d, ExpOrNaN(d, hn::Neg(hn::Abs(x))));
     const V up = hn::Add(hn::Max(x, zero), small), down = hn::Add(hn::Max(hn::Neg(x), zero), small);
     return hn::Mul(w, hn::MulAdd(hn::Sub(hn::Set(d, 1.0f), t), up, hn::Mul(hn::Mul(p, t), down)));
   }
   // The two terms are kept apart, each with the sigmoid that has no cancellation.
   template <class D, class V>
-  HWY_INLINE V Slope(D d, V x, V t, V w, V p) const {
+  static HWY_INLINE V Slope(D d, V x, V t, V w, V p, LossOptions) {
     const V one = hn::Set(d, 1.0f), e = ExpOrNaN(d, hn::Neg(hn::Abs(x)));
     const V near_one = hn::Div(one, hn::Add(one, e)), near_zero = hn::Mul(e, near_one);
     const auto positive = hn::Gt(x, hn::Zero(d));
@@ -74,47 +84,31 @@ struct BceWithLogits {
   }
 };
 
-struct KlDiv {
+template <>
+struct Lanes<reference::KlDiv> {
   template <class D, class V>
-  HWY_INLINE V Value(D d, V x, V t, V, V) const {
+  static HWY_INLINE V Value(D d, V x, V t, V, V, LossOptions) {
     const V zero = hn::Zero(d), logarithm = hn::IfThenElse(hn::Gt(t, zero), hn::Log(d, t),
                                                            hn::Set(d, std::numeric_limits<float>::quiet_NaN()));
     return hn::IfThenElse(hn::Eq(t, zero), hn::IfThenElse(hn::Eq(x, x), zero, x), hn::Mul(t, hn::Sub(logarithm, x)));
   }
   template <class D, class V>
-  HWY_INLINE V Slope(D, V, V t, V, V) const {
+  static HWY_INLINE V Slope(D, V, V t, V, V, LossOptions) {
     return hn::Neg(t);
   }
 };
 
-struct KlDivLog {
+template <>
+struct Lanes<reference::KlDivLog> {
   template <class D, class V>
-  HWY_INLINE V Value(D d, V x, V t, V, V) const {
+  static HWY_INLINE V Value(D d, V x, V t, V, V, LossOptions) {
     return hn::Mul(ExpOrNaN(d, t), hn::Sub(t, x));
   }
   template <class D, class V>
-  HWY_INLINE V Slope(D d, V, V t, V, V) const {
+  static HWY_INLINE V Slope(D d, V, V t, V, V, LossOptions) {
     return hn::Neg(ExpOrNaN(d, t));
   }
 };
-
-template <class Body>
-HWY_INLINE void VisitLoss(const PointwiseLossDims& dims, const Body& body) {
-  switch (dims.kind) {
-    case PointwiseLossKind::mse:
-      return body(Mse{});
-    case PointwiseLossKind::l1:
-      return body(L1{});
-    case PointwiseLossKind::huber:
-      return body(Huber{static_cast<float>(dims.delta)});
-    case PointwiseLossKind::bce_with_logits:
-      return body(BceWithLogits{});
-    case PointwiseLossKind::kl_div:
-      return body(KlDiv{});
-    case PointwiseLossKind::kl_div_log:
-      return body(KlDivLog{});
-  }
-}
 
 // Elements, or 1 for each where there are none.
 template <class D, class L>
@@ -127,11 +121,12 @@ double SumLosses(const PointwiseLossDims& dims, const float* HWY_RESTRICT x, con
                  std::size_t begin, std::size_t end) {
   const hn::ScalableTag<float> d;
   double sum = 0;
-  VisitLoss(dims, [&](const auto& loss) HWY_ATTR {
+  visit_type(reference::PointwiseLosses{}, dims.kind, [&]<class Loss>(Loss) HWY_ATTR {
+    const LossOptions o(dims);
     sum = SumTerms(d, end - begin, [&](std::size_t j, auto lanes) HWY_ATTR {
       const std::size_t i = begin + j;
-      const auto v = loss.Value(d, load(d, x + i, lanes), load(d, t + i, lanes), LoadOrOne(d, w, i, lanes),
-                                LoadOrOne(d, p, i, lanes));
+      const auto v = Lanes<Loss>::Value(d, load(d, x + i, lanes), load(d, t + i, lanes), LoadOrOne(d, w, i, lanes),
+                                        LoadOrOne(d, p, i, lanes), o);
       if (losses != nullptr) store(v, d, losses + i, lanes);
       return v;
     });
@@ -143,12 +138,13 @@ void StoreSlopes(const PointwiseLossDims& dims, const float* HWY_RESTRICT x, con
                  const float* HWY_RESTRICT w, const float* HWY_RESTRICT p, const float* HWY_RESTRICT dy, float factor,
                  float* HWY_RESTRICT dx, float* HWY_RESTRICT dtarget, std::size_t begin, std::size_t end) {
   const hn::ScalableTag<float> d;
-  const auto scale = hn::Set(d, factor);
-  VisitLoss(dims, [&](const auto& loss) HWY_ATTR {
+  visit_type(reference::PointwiseLosses{}, dims.kind, [&]<class Loss>(Loss) HWY_ATTR {
+    const LossOptions o(dims);
+    const auto scale = hn::Set(d, factor);
     for_lanes(d, end - begin, [&](std::size_t j, auto lanes) HWY_ATTR {
       const std::size_t i = begin + j;
-      const auto slope = loss.Slope(d, load(d, x + i, lanes), load(d, t + i, lanes), LoadOrOne(d, w, i, lanes),
-                                    LoadOrOne(d, p, i, lanes));
+      const auto slope = Lanes<Loss>::Slope(d, load(d, x + i, lanes), load(d, t + i, lanes), LoadOrOne(d, w, i, lanes),
+                                            LoadOrOne(d, p, i, lanes), o);
       const auto g = hn::Mul(hn::Mul(scale, LoadOrOne(d, dy, i, lanes)), slope);
       if (dx != nullptr) store(g, d, dx + i, lanes);
       if (dtarget != nullptr) store(hn::Neg(g), d, dtarget + i, lanes);

@@ -2,29 +2,24 @@
 
 #include <fmt/format.h>
 
-#include <cmath>
-
 #include "autodiff/cost.h"
+#include "autodiff/pointwise/formulas-inl.h"
 #include "autodiff/pointwise/run.h"
 
 namespace tapestry {
-namespace {
 
-using pointwise::apply;
-using pointwise::Op;
-
-void check_finite(const char* op, const char* option, double value, const Location& where) {
-  if (!std::isfinite(value)) fail<ArgumentError>(where, op, fmt::format("{} is {}", option, value));
+Var detail::activate(const Var& x, Activation activation, std::initializer_list<double> values,
+                     const CallOptions& options) {
+  if (activation == Activation::none) return x;
+  const auto number = static_cast<std::size_t>(activation);
+  if (number > pointwise::Activations::size)
+    fail<ArgumentError>(options.where, "activate", fmt::format("{} names no activation", static_cast<int>(activation)));
+  return pointwise::apply(static_cast<pointwise::Op>(number - 1), values, x, options);
 }
 
-}  // namespace
-
-Var relu(const Var& x, Location where) { return apply("relu", Op::relu, {}, x, where); }
-
-Var leaky_relu(const Var& x, LeakyReluOptions options) {
-  const double slope = options.negative_slope;
-  check_finite("leaky_relu", "negative_slope", slope, options.where);
-  return apply("leaky_relu", Op::leaky_relu, {.a = slope}, x, options, slope >= 0);
+Var gelu(const Var& x, GeluOptions options) {
+  if (options.approximate == GeluApproximation::none) return detail::activate(x, Activation::gelu, {}, options);
+  return pointwise::apply(pointwise::op_of<pointwise::GeluTanh>(), {}, x, options);
 }
 
 Var prelu(const Var& x, const Var& weight, Location where) {
@@ -51,67 +46,6 @@ Var prelu(const Var& x, const Var& weight, Location where) {
                                               dw.span<T>());
                   });
                 });
-}
-
-Var elu(const Var& x, EluOptions options) {
-  check_finite("elu", "alpha", options.alpha, options.where);
-  return apply("elu", Op::elu, {.a = options.alpha, .b = 1}, x, options);
-}
-
-Var selu(const Var& x, Location where) {
-  return apply("selu", Op::elu, {.a = 1.6732632423543772848170429916717, .b = 1.0507009873554804934193349852946}, x,
-               where);
-}
-
-Var gelu(const Var& x, GeluOptions options) {
-  return apply("gelu", options.approximate == GeluApproximation::tanh ? Op::gelu_tanh : Op::gelu, {}, x, options);
-}
-
-Var silu(const Var& x, Location where) { return apply("silu", Op::silu, {}, x, where); }
-Var mish(const Var& x, Location where) { return apply("mish", Op::mish, {}, x, where); }
-
-Var softplus(const Var& x, SoftplusOptions options) {
-  check_finite("softplus", "beta", options.beta, options.where);
-  if (options.beta == 0) fail<ArgumentError>(options.where, "softplus", "beta is 0");
-  if (std::isnan(options.threshold)) fail<ArgumentError>(options.where, "softplus", "threshold is nan");
-  return apply("softplus", Op::softplus, {.a = options.beta, .b = options.threshold}, x, options);
-}
-
-Var sigmoid(const Var& x, Location where) { return apply("sigmoid", Op::sigmoid, {}, x, where); }
-Var tanh(const Var& x, Location where) { return apply("tanh", Op::tanh, {}, x, where); }
-Var hardswish(const Var& x, Location where) { return apply("hardswish", Op::hardswish, {}, x, where); }
-Var hardsigmoid(const Var& x, Location where) { return apply("hardsigmoid", Op::hardsigmoid, {}, x, where); }
-
-Var activate(const Var& x, Activation activation, Location where) {
-  switch (activation) {
-    case Activation::none:
-      return x;
-    case Activation::relu:
-      return relu(x, where);
-    case Activation::leaky_relu:
-      return leaky_relu(x, {.where = where});
-    case Activation::elu:
-      return elu(x, {.where = where});
-    case Activation::selu:
-      return selu(x, where);
-    case Activation::gelu:
-      return gelu(x, {.where = where});
-    case Activation::silu:
-      return silu(x, where);
-    case Activation::mish:
-      return mish(x, where);
-    case Activation::softplus:
-      return softplus(x, {.where = where});
-    case Activation::sigmoid:
-      return sigmoid(x, where);
-    case Activation::tanh:
-      return tanh(x, where);
-    case Activation::hardswish:
-      return hardswish(x, where);
-    case Activation::hardsigmoid:
-      return hardsigmoid(x, where);
-  }
-  fail<ArgumentError>(where, "activate", fmt::format("{} names no activation", static_cast<int>(activation)));
 }
 
 }  // namespace tapestry

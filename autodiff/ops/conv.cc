@@ -4,6 +4,7 @@
 
 #include "autodiff/cost.h"
 #include "autodiff/ops/broadcast.h"
+#include "autodiff/pointwise/formulas-inl.h"
 #include "autodiff/pointwise/run.h"
 #include "kernels/conv.h"
 
@@ -115,7 +116,7 @@ void backward_weights(const Device& device, const ConvDims& dims, const Tensor& 
 Tensor relu_backward(const Device& device, const Tensor& y, const Tensor& dy) {
   Tensor masked = dy.like();
   visit_floating("conv", dy.dtype(), [&]<class T>(T) {
-    pointwise::backward(device, pointwise::Op::relu, {}, y.span<T>(), dy.span<T>(), masked.span<T>());
+    pointwise::backward(device, pointwise::op_of<pointwise::Relu>(), {}, y.span<T>(), dy.span<T>(), masked.span<T>());
   });
   return masked;
 }

@@ -14,7 +14,7 @@ namespace {
 
 using kernels::Device;
 using kernels::PointwiseLossDims;
-using kernels::PointwiseLossKind;
+namespace reference = kernels::reference;
 
 void check_pair(const char* op, const Var& x, const Tensor& target, const Location& where) {
   if (!x.value() || !target) fail<ArgumentError>(where, op, "an input holds nothing");
@@ -98,31 +98,34 @@ void refuse_batchmean(const char* op, Reduction reduction, const Location& where
   if (reduction == Reduction::batchmean) fail<ArgumentError>(where, op, "batchmean is a reduction of kl_div only");
 }
 
+// The loss without weights, told a and b.
+template <class Loss, class Options>
+Var plain_loss(const char* op, const Var& x, const Var& target, const Options& options, double a = 0, double b = 0) {
+  refuse_batchmean(op, options.reduction, options.where);
+  return pointwise_loss(op, reference::loss_dims<Loss>(a, b), x, target, {}, options.reduction, options);
+}
+
 }  // namespace
 
 Var mse_loss(const Var& x, const Var& target, const LossOptions& options) {
-  refuse_batchmean("mse_loss", options.reduction, options.where);
-  return pointwise_loss("mse_loss", {.kind = PointwiseLossKind::mse}, x, target, {}, options.reduction, options);
+  return plain_loss<reference::Mse>("mse_loss", x, target, options);
 }
 Var mse_loss(const Var& x, const Tensor& target, const LossOptions& options) {
   return mse_loss(x, x.constant(target), options);
 }
 
 Var l1_loss(const Var& x, const Var& target, const LossOptions& options) {
-  refuse_batchmean("l1_loss", options.reduction, options.where);
-  return pointwise_loss("l1_loss", {.kind = PointwiseLossKind::l1}, x, target, {}, options.reduction, options);
+  return plain_loss<reference::L1>("l1_loss", x, target, options);
 }
 Var l1_loss(const Var& x, const Tensor& target, const LossOptions& options) {
   return l1_loss(x, x.constant(target), options);
 }
 
 Var huber_loss(const Var& x, const Var& target, const HuberLossOptions& options) {
-  refuse_batchmean("huber_loss", options.reduction, options.where);
   if (!(options.delta > 0) || !std::isfinite(options.delta))
     fail<ArgumentError>(options.where, "huber_loss",
                         fmt::format("delta must be positive and finite; it is {}", options.delta));
-  return pointwise_loss("huber_loss", {.kind = PointwiseLossKind::huber, .delta = options.delta}, x, target, {},
-                        options.reduction, options);
+  return plain_loss<reference::Huber>("huber_loss", x, target, options, options.delta);
 }
 Var huber_loss(const Var& x, const Tensor& target, const HuberLossOptions& options) {
   return huber_loss(x, x.constant(target), options);
@@ -134,13 +137,14 @@ Var bce_with_logits(const Var& x, const Tensor& target, const BceWithLogitsOptio
   check_pair(op, x, target, options.where);
   const Weights weights{expanded(op, "weight", options.weight, x, options.where),
                         expanded(op, "pos_weight", options.pos_weight, x, options.where)};
-  return pointwise_loss(op, {.kind = PointwiseLossKind::bce_with_logits}, x, x.constant(target), weights,
+  return pointwise_loss(op, reference::loss_dims<reference::BceWithLogits>(), x, x.constant(target), weights,
                         options.reduction, options);
 }
 
 Var kl_div(const Var& x, const Tensor& target, const KlDivOptions& options) {
-  const PointwiseLossKind kind = options.log_target ? PointwiseLossKind::kl_div_log : PointwiseLossKind::kl_div;
-  return pointwise_loss("kl_div", {.kind = kind}, x, x.constant(target), {}, options.reduction, options);
+  const PointwiseLossDims dims =
+      options.log_target ? reference::loss_dims<reference::KlDivLog>() : reference::loss_dims<reference::KlDiv>();
+  return pointwise_loss("kl_div", dims, x, x.constant(target), {}, options.reduction, options);
 }
 
 }  // namespace tapestry

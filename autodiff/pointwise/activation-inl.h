@@ -1,75 +1,16 @@
-// The formulas of the activations, for T = float, double or xsimd::batch<float>. Everything has internal linkage: a
-// file compiled for a newer CPU must not lend its code to the others.
-//
-// value(x, params) is y; slope_times(dy, saved, params) is dx, where `saved` is y if kSavesOutput, else x.
+// The formulas of the activations. value(x, options) is y; slope_times(dy, saved, options) is dx, where `saved` is y if
+// saves_output(options), else x.
 // Comparisons are written so that NaN falls through to arithmetic that keeps it. Where a factor vanishes long before
 // x ends, x is limited first, for 0 times infinity is NaN.
 #pragma once
 
-#include <cmath>
-#include <type_traits>
-#include <xsimd/xsimd.hpp>
-
-#include "autodiff/pointwise/pointwise.h"
+#include "autodiff/pointwise/parts-inl.h"
 
 namespace tapestry::pointwise {
 namespace {
 
-using std::abs, std::cos, std::erf, std::erfc, std::exp, std::expm1, std::log, std::log1p, std::sin, std::sqrt,
-    std::tanh;
-
-template <class T>
-struct ScalarOf {
-  using type = typename T::value_type;
-};
-template <>
-struct ScalarOf<float> {
-  using type = float;
-};
-template <>
-struct ScalarOf<double> {
-  using type = double;
-};
-
-template <class T>
-T number(double value) {
-  return T(static_cast<typename ScalarOf<T>::type>(value));
-}
-template <class T>
-requires std::is_floating_point_v<T> T select(bool mask, T a, T b) { return mask ? a : b; }
-template <class T>
-T at_least(T x, double low) {
-  return select(x < number<T>(low), number<T>(low), x);
-}
-template <class T>
-T at_most(T x, double high) {
-  return select(x > number<T>(high), number<T>(high), x);
-}
-
-// sigmoid(x) and sigmoid(-x), both to full precision.
-template <class T>
-struct SigmoidPair {
-  T up, down;
-  explicit SigmoidPair(T x) {
-    const T one(1), e = exp(-abs(x)), r = one / (one + e);
-    up = select(x < T(0), e * r, r);
-    down = select(x < T(0), r, e * r);
-  }
-};
-
-template <class T>
-struct Pair {
-  T a, b;
-};
-
-struct SavesInput {
-  static constexpr bool kSavesOutput = false;
-};
-struct SavesOutput {
-  static constexpr bool kSavesOutput = true;
-};
-
 struct Relu : SavesOutput {
+  static constexpr Signature kSignature{"relu"};
   template <class T>
   static T value(T x, Pair<T>) {
     return select(x <= T(0), T(0), x);
@@ -80,8 +21,10 @@ struct Relu : SavesOutput {
   }
 };
 
-// Either x or, for a slope of 0 or more, y may be saved: both have the same sign.
-struct LeakyRelu : SavesInput {
+// With a slope of 0 or more, y has the sign of x.
+struct LeakyRelu {
+  static constexpr Signature kSignature{"leaky_relu", {.name = "negative_slope", .value = 0.01}};
+  static constexpr bool saves_output(const Params& p) { return p.a >= 0; }
   template <class T>
   static T value(T x, Pair<T> p) {
     return select(x > T(0), x, p.a * x);
@@ -92,6 +35,7 @@ struct LeakyRelu : SavesInput {
   }
 };
 
+// One weight for each element, which is trained: not in the list.
 struct Prelu {
   template <class T>
   static T value(T x, T weight) {
@@ -108,6 +52,7 @@ struct Prelu {
 };
 
 struct Elu : SavesInput {
+  static constexpr Signature kSignature{"elu", {.name = "alpha", .value = 1}, {.name = "scale", .value = 1}};
   template <class T>
   static T value(T x, Pair<T> p) {
     return p.b * select(x > T(0), x, p.a * expm1(x));
@@ -118,8 +63,14 @@ struct Elu : SavesInput {
   }
 };
 
+struct Selu : Elu {
+  static constexpr Signature kSignature{
+      "selu", {.value = 1.6732632423543772848170429916717}, {.value = 1.0507009873554804934193349852946}};
+};
+
 // x Phi(x), Phi(x) = erfc(-x / sqrt 2) / 2, which keeps its digits where x < 0.
 struct Gelu : SavesInput {
+  static constexpr Signature kSignature{"gelu"};
   template <class T>
   static T phi(T x) {
     return number<T>(0.5) * erfc(x * number<T>(-0.70710678118654752440));
@@ -139,6 +90,7 @@ struct Gelu : SavesInput {
 
 // x (1 + tanh u) / 2 = x sigmoid(2u), u = sqrt(2 / pi) (x + 0.044715 x^3).
 struct GeluTanh : SavesInput {
+  static constexpr Signature kSignature{"gelu_tanh"};
   static constexpr double kTwice = 1.59576912160573071176, kCubic = 0.044715;
   template <class T>
   static T twice_u(T x) {
@@ -159,6 +111,7 @@ struct GeluTanh : SavesInput {
 };
 
 struct Silu : SavesInput {
+  static constexpr Signature kSignature{"silu"};
   template <class T>
   static T value(T x, Pair<T>) {
     const T limited = at_least(x, -1000);
@@ -174,6 +127,7 @@ struct Silu : SavesInput {
 
 // x tanh(softplus(x)) = x n / (n + 2), n = e (e + 2), e = exp(x); from 40 on the quotient is 1.
 struct Mish : SavesInput {
+  static constexpr Signature kSignature{"mish"};
   template <class T>
   static T value(T x, Pair<T>) {
     const T low = at_least(x, -1000), e = exp(at_most(low, 40)), n = e * (e + T(2));
@@ -187,6 +141,9 @@ struct Mish : SavesInput {
 };
 
 struct Softplus : SavesInput {
+  static constexpr Signature kSignature{"softplus",
+                                        {.name = "beta", .value = 1, .rule = Rule::nonzero},
+                                        {.name = "threshold", .value = 20, .rule = Rule::number}};
   template <class T>
   static T value(T x, Pair<T> p) {
     const T z = p.a * x;
@@ -200,6 +157,7 @@ struct Softplus : SavesInput {
 };
 
 struct Sigmoid : SavesOutput {
+  static constexpr Signature kSignature{"sigmoid"};
   template <class T>
   static T value(T x, Pair<T>) {
     return T(1) / (T(1) + exp(-x));
@@ -211,6 +169,7 @@ struct Sigmoid : SavesOutput {
 };
 
 struct Tanh : SavesOutput {
+  static constexpr Signature kSignature{"tanh"};
   template <class T>
   static T value(T x, Pair<T>) {
     return tanh(x);
@@ -222,6 +181,7 @@ struct Tanh : SavesOutput {
 };
 
 struct Hardswish : SavesInput {
+  static constexpr Signature kSignature{"hardswish"};
   template <class T>
   static T value(T x, Pair<T>) {
     const T middle = x * (x + T(3)) / T(6);
@@ -235,6 +195,7 @@ struct Hardswish : SavesInput {
 };
 
 struct Hardsigmoid : SavesInput {
+  static constexpr Signature kSignature{"hardsigmoid"};
   template <class T>
   static T value(T x, Pair<T>) {
     return select(x <= T(-3), T(0), select(x >= T(3), T(1), (x + T(3)) / T(6)));
@@ -244,6 +205,12 @@ struct Hardsigmoid : SavesInput {
     return select(x > T(-3), select(x < T(3), dy / T(6), T(0)), T(0));
   }
 };
+
+// In the order of enum Activation, from the one after `none` on.
+using Activations =
+    TypeList<Relu, LeakyRelu, Elu, Selu, Gelu, Silu, Mish, Softplus, Sigmoid, Tanh, Hardswish, Hardsigmoid>;
+// Activations that come of an option.
+using ActivationForms = TypeList<GeluTanh>;
 
 }  // namespace
 }  // namespace tapestry::pointwise

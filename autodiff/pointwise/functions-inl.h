@@ -1,12 +1,13 @@
-// The formulas of the pointwise functions, and the choice among all pointwise ops; see activation-inl.h.
+// The formulas of the pointwise functions; see activation-inl.h.
 #pragma once
 
-#include "autodiff/pointwise/activation-inl.h"
+#include "autodiff/pointwise/parts-inl.h"
 
 namespace tapestry::pointwise {
 namespace {
 
 struct Exp : SavesOutput {
+  static constexpr Signature kSignature{"exp"};
   template <class T>
   static T value(T x, Pair<T>) {
     return exp(x);
@@ -18,6 +19,7 @@ struct Exp : SavesOutput {
 };
 
 struct Log : SavesInput {
+  static constexpr Signature kSignature{"log"};
   template <class T>
   static T value(T x, Pair<T>) {
     return log(x);
@@ -29,6 +31,7 @@ struct Log : SavesInput {
 };
 
 struct Log1p : SavesInput {
+  static constexpr Signature kSignature{"log1p"};
   template <class T>
   static T value(T x, Pair<T>) {
     return log1p(x);
@@ -40,6 +43,7 @@ struct Log1p : SavesInput {
 };
 
 struct Expm1 : SavesInput {
+  static constexpr Signature kSignature{"expm1"};
   template <class T>
   static T value(T x, Pair<T>) {
     return expm1(x);
@@ -51,6 +55,7 @@ struct Expm1 : SavesInput {
 };
 
 struct Sqrt : SavesOutput {
+  static constexpr Signature kSignature{"sqrt"};
   template <class T>
   static T value(T x, Pair<T>) {
     return sqrt(x);
@@ -62,6 +67,7 @@ struct Sqrt : SavesOutput {
 };
 
 struct Rsqrt : SavesOutput {
+  static constexpr Signature kSignature{"rsqrt"};
   template <class T>
   static T value(T x, Pair<T>) {
     return T(1) / sqrt(x);
@@ -73,6 +79,7 @@ struct Rsqrt : SavesOutput {
 };
 
 struct Abs : SavesInput {
+  static constexpr Signature kSignature{"abs"};
   template <class T>
   static T value(T x, Pair<T>) {
     return abs(x);
@@ -84,6 +91,7 @@ struct Abs : SavesInput {
 };
 
 struct Square : SavesInput {
+  static constexpr Signature kSignature{"square"};
   template <class T>
   static T value(T x, Pair<T>) {
     return x * x;
@@ -95,6 +103,7 @@ struct Square : SavesInput {
 };
 
 struct Reciprocal : SavesOutput {
+  static constexpr Signature kSignature{"reciprocal"};
   template <class T>
   static T value(T x, Pair<T>) {
     return T(1) / x;
@@ -106,6 +115,7 @@ struct Reciprocal : SavesOutput {
 };
 
 struct Sin : SavesInput {
+  static constexpr Signature kSignature{"sin"};
   template <class T>
   static T value(T x, Pair<T>) {
     return sin(x);
@@ -117,6 +127,7 @@ struct Sin : SavesInput {
 };
 
 struct Cos : SavesInput {
+  static constexpr Signature kSignature{"cos"};
   template <class T>
   static T value(T x, Pair<T>) {
     return cos(x);
@@ -128,6 +139,7 @@ struct Cos : SavesInput {
 };
 
 struct Erf : SavesInput {
+  static constexpr Signature kSignature{"erf"};
   template <class T>
   static T value(T x, Pair<T>) {
     return erf(x);
@@ -139,6 +151,9 @@ struct Erf : SavesInput {
 };
 
 struct Clamp : SavesInput {
+  static constexpr Signature kSignature{"clamp",
+                                        {.name = "min", .value = -HUGE_VAL, .rule = Rule::number},
+                                        {.name = "max", .value = HUGE_VAL, .rule = Rule::number}};
   template <class T>
   static T value(T x, Pair<T> p) {
     return select(x < p.a, p.a, select(x > p.b, p.b, x));
@@ -149,62 +164,7 @@ struct Clamp : SavesInput {
   }
 };
 
-// Calls body(F{}) with the formulas F of `op`.
-template <class Body>
-void visit(Op op, const Body& body) {
-  switch (op) {
-    case Op::relu:
-      return body(Relu{});
-    case Op::leaky_relu:
-      return body(LeakyRelu{});
-    case Op::elu:
-      return body(Elu{});
-    case Op::gelu:
-      return body(Gelu{});
-    case Op::gelu_tanh:
-      return body(GeluTanh{});
-    case Op::silu:
-      return body(Silu{});
-    case Op::mish:
-      return body(Mish{});
-    case Op::softplus:
-      return body(Softplus{});
-    case Op::sigmoid:
-      return body(Sigmoid{});
-    case Op::tanh:
-      return body(Tanh{});
-    case Op::hardswish:
-      return body(Hardswish{});
-    case Op::hardsigmoid:
-      return body(Hardsigmoid{});
-    case Op::exp:
-      return body(Exp{});
-    case Op::log:
-      return body(Log{});
-    case Op::log1p:
-      return body(Log1p{});
-    case Op::expm1:
-      return body(Expm1{});
-    case Op::sqrt:
-      return body(Sqrt{});
-    case Op::rsqrt:
-      return body(Rsqrt{});
-    case Op::abs:
-      return body(Abs{});
-    case Op::square:
-      return body(Square{});
-    case Op::reciprocal:
-      return body(Reciprocal{});
-    case Op::sin:
-      return body(Sin{});
-    case Op::cos:
-      return body(Cos{});
-    case Op::erf:
-      return body(Erf{});
-    case Op::clamp:
-      return body(Clamp{});
-  }
-}
+using Functions = TypeList<Exp, Log, Log1p, Expm1, Sqrt, Rsqrt, Abs, Square, Reciprocal, Sin, Cos, Erf, Clamp>;
 
 }  // namespace
 }  // namespace tapestry::pointwise

@@ -1,6 +1,6 @@
 // Compiled once for each instruction set, with flags of its own. TAPESTRY_ARCH names the namespace of what it exports;
 // TAPESTRY_VECTORS says whether it may use vectors. No inline code of others may come out: tests/house/symbols_test.sh.
-#include "autodiff/pointwise/functions-inl.h"
+#include "autodiff/pointwise/formulas-inl.h"
 
 namespace tapestry::pointwise::TAPESTRY_ARCH {
 namespace {
@@ -45,21 +45,25 @@ void loop(std::size_t size, const F& f, float* out, const In*... in) {
 
 Pair<Lanes> spread(const Params& params) { return {number<Lanes>(params.a), number<Lanes>(params.b)}; }
 
-void forward(Op op, const Params& params, const float* x, float* y, std::size_t size) {
+// Functions of their own for each formula, so that the compiler treats it as if there were no others.
+template <class F>
+void forward(const Params& params, const float* x, float* y, std::size_t size) {
   const Pair<Lanes> p = spread(params);
-  visit(op, [&]<class F>(F) {
-    loop(
-        size, [&p](Lanes v) { return F::value(v, p); }, y, x);
-  });
+  loop(
+      size, [&p](Lanes v) { return F::value(v, p); }, y, x);
+}
+template <class F>
+void backward(const Params& params, const float* saved, const float* dy, float* dx, std::size_t size) {
+  const Pair<Lanes> p = spread(params);
+  loop(
+      size, [&p](Lanes g, Lanes v) { return F::slope_times(g, v, p); }, dx, dy, saved);
 }
 
-void backward(Op op, const Params& params, const float* saved, const float* dy, float* dx, std::size_t size) {
-  const Pair<Lanes> p = spread(params);
-  visit(op, [&]<class F>(F) {
-    loop(
-        size, [&p](Lanes g, Lanes v) { return F::slope_times(g, v, p); }, dx, dy, saved);
-  });
-}
+template <class... F>
+struct Table {
+  explicit Table(TypeList<F...>) {}
+  static constexpr Loops kLoops[] = {{forward<F>, backward<F>}...};
+};
 
 void prelu(const float* x, const float* w, float* y, std::size_t size) {
   loop(
@@ -76,6 +80,6 @@ void prelu_dw(const float* x, const float* dy, float* dw, std::size_t size) {
 
 }  // namespace
 
-extern const Kernels kKernels{forward, backward, prelu, prelu_dx, prelu_dw};
+extern const Kernels kKernels{decltype(Table(Formulas{}))::kLoops, prelu, prelu_dx, prelu_dw};
 
 }  // namespace tapestry::pointwise::TAPESTRY_ARCH

@@ -6,43 +6,35 @@
 
 namespace tapestry::pointwise {
 
-enum class Op : unsigned char {
-  relu,
-  leaky_relu,  // a: slope
-  elu,         // a: alpha, b: scale
-  gelu,
-  gelu_tanh,
-  silu,
-  mish,
-  softplus,  // a: beta, b: threshold
-  sigmoid,
-  tanh,
-  hardswish,
-  hardsigmoid,
-  exp,
-  log,
-  log1p,
-  expm1,
-  sqrt,
-  rsqrt,
-  abs,
-  square,
-  reciprocal,
-  sin,
-  cos,
-  erf,
-  clamp,  // a: min, b: max
-};
+// A number in the list of formulas (formulas-inl.h).
+enum class Op : unsigned char {};
 
+// The options of an op.
 struct Params {
   double a = 0, b = 0;
 };
 
-struct Kernels {
+// What an option may be: any number but NaN, a finite one, or one that is not 0 either.
+enum class Rule : unsigned char { number, finite, nonzero };
+struct Option {
+  const char* name = "";
+  double value = 0;  // where nobody says another
+  Rule rule = Rule::finite;
+};
+struct Signature {
+  const char* name;
+  Option a = {}, b = {};
+};
+
+struct Loops {
   // y = op(x).
-  void (*forward)(Op op, const Params& params, const float* x, float* y, std::size_t size);
-  // dx from dy and what the op saves: x, or y where saves_output(op).
-  void (*backward)(Op op, const Params& params, const float* saved, const float* dy, float* dx, std::size_t size);
+  void (*forward)(const Params& params, const float* x, float* y, std::size_t size);
+  // dx from dy and what the op saves: x, or y where saves_output(op, params).
+  void (*backward)(const Params& params, const float* saved, const float* dy, float* dx, std::size_t size);
+};
+
+struct Kernels {
+  const Loops* loops;  // of each op
   // One weight for each element: y = x > 0 ? x : w x; dx = x > 0 ? dy : w dy; dw = x > 0 ? 0 : x dy.
   void (*prelu)(const float* x, const float* w, float* y, std::size_t size);
   void (*prelu_dx)(const float* x, const float* w, const float* dy, float* dx, std::size_t size);

@@ -3,9 +3,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "autodiff/cost.h"
-#include "autodiff/pointwise/functions-inl.h"
+#include "autodiff/pointwise/formulas-inl.h"
 #include "kernels/reduce.h"
 
 namespace tapestry::pointwise {
@@ -69,18 +70,37 @@ void sum_terms(const Device& device, std::span<const T> terms, Repeated<T>& repe
   }
 }
 
+void check_option(const char* op, const Option& option, double value, const Location& where) {
+  if (std::isnan(value) || (option.rule != Rule::number && std::isinf(value)) ||
+      (option.rule == Rule::nonzero && value == 0))
+    fail<ArgumentError>(where, op, fmt::format("{} is {}", option.name, value));
+}
+
 }  // namespace
 
-bool saves_output(Op op) {
+std::size_t count() { return Formulas::size; }
+
+const Signature& signature(Op op) {
+  const Signature* found = nullptr;
+  visit(op, [&]<class F>(F) { found = &F::kSignature; });
+  return *found;
+}
+
+Params with_defaults(const Signature& signature, std::span<const double> options) {
+  return {.a = options.size() > 0 ? options[0] : signature.a.value,
+          .b = options.size() > 1 ? options[1] : signature.b.value};
+}
+
+bool saves_output(Op op, const Params& params) {
   bool saves = false;
-  visit(op, [&]<class F>(F) { saves = F::kSavesOutput; });
+  visit(op, [&]<class F>(F) { saves = F::saves_output(params); });
   return saves;
 }
 
 void forward(const Device& device, Op op, const Params& params, std::span<const float> x, std::span<float> y) {
-  const Kernels& kernels = kernels_of(device.target);
+  const Loops& loops = kernels_of(device.target).loops[static_cast<std::size_t>(op)];
   parallel_for(device.pool, y.size(), kGrain, [&](std::size_t begin, std::size_t end) {
-    kernels.forward(op, params, x.data() + begin, y.data() + begin, end - begin);
+    loops.forward(params, x.data() + begin, y.data() + begin, end - begin);
   });
 }
 
@@ -95,9 +115,9 @@ void forward(const Device& device, Op op, const Params& params, std::span<const 
 
 void backward(const Device& device, Op op, const Params& params, std::span<const float> saved,
               std::span<const float> dy, std::span<float> dx) {
-  const Kernels& kernels = kernels_of(device.target);
+  const Loops& loops = kernels_of(device.target).loops[static_cast<std::size_t>(op)];
   parallel_for(device.pool, dx.size(), kGrain, [&](std::size_t begin, std::size_t end) {
-    kernels.backward(op, params, saved.data() + begin, dy.data() + begin, dx.data() + begin, end - begin);
+    loops.backward(params, saved.data() + begin, dy.data() + begin, dx.data() + begin, end - begin);
   });
 }
 
@@ -153,13 +173,18 @@ void check_floating(const char* name, const Var& x, const Location& where) {
     fail<ArgumentError>(where, name, fmt::format("the input is {}; float32 and float64 work", dtype_name(x.dtype())));
 }
 
-Var apply(const char* name, Op op, const Params& params, const Var& x, const CallOptions& options, bool save_y) {
+Var apply(Op op, std::initializer_list<double> values, const Var& x, const CallOptions& options) {
+  const Signature& s = signature(op);
+  const char* name = s.name;
+  const Params params = with_defaults(s, {values.begin(), values.size()});
+  check_option(name, s.a, params.a, options.where);
+  check_option(name, s.b, params.b, options.where);
   check_floating(name, x, options.where);
   const Device& device = x.device();
   Tensor y = x.value().like();
   visit_floating(name, x.dtype(), [&]<class T>(T) { forward(device, op, params, x.value().span<T>(), y.span<T>()); });
   return record(OpInfo(name, elementwise_cost<Saved::inputs>), y, {x}, options,
-                [&device, name, op, params, saved = save_y || saves_output(op) ? std::as_const(y) : x.value()](
+                [&device, name, op, params, saved = saves_output(op, params) ? std::as_const(y) : x.value()](
                     const Tensor& dy, GradSlots grads) {
                   Tensor dx = grads.overwrite(0);
                   visit_floating(name, dy.dtype(), [&]<class T>(T) {

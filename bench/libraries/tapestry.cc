@@ -3,6 +3,7 @@
 
 #include "autodiff/context.h"
 #include "autodiff/map.h"
+#include "autodiff/pointwise/formulas-inl.h"
 #include "autodiff/pointwise/run.h"
 #include "bench/libraries/variants.h"
 #include "kernels/matmul.h"
@@ -24,9 +25,9 @@ Run pointwise_run(const std::shared_ptr<Context>& context, pointwise::Op op) {
 }
 
 Run run_of(const std::shared_ptr<Context>& context, Kernel kernel) {
-  using pointwise::Op;
-  constexpr Op ops[kPointwise] = {Op::exp,     Op::log,  Op::sqrt, Op::tanh,     Op::erf,
-                                  Op::sigmoid, Op::relu, Op::silu, Op::softplus, Op::gelu};
+  using namespace pointwise;
+  constexpr Op ops[kPointwise] = {op_of<Exp>(),     op_of<Log>(),  op_of<Sqrt>(), op_of<Tanh>(),     op_of<Erf>(),
+                                  op_of<Sigmoid>(), op_of<Relu>(), op_of<Silu>(), op_of<Softplus>(), op_of<Gelu>()};
   const kernels::Device& device = context->device();
   switch (kernel) {
     case Kernel::sum:

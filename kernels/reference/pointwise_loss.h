@@ -2,16 +2,17 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
+#include <cstddef>
 #include <span>
+
+#include "kernels/type_list.h"
 
 namespace tapestry::kernels {
 
-// A loss of pairs (x, target); delta is Huber's.
-enum class PointwiseLossKind { mse, l1, huber, bce_with_logits, kl_div, kl_div_log };
+// A loss of pairs (x, target): its number in reference::PointwiseLosses, and its options.
 struct PointwiseLossDims {
-  PointwiseLossKind kind = PointwiseLossKind::mse;
-  double delta = 1;
+  std::size_t kind = 0;
+  double a = 0, b = 0;
 };
 
 // All of one size; weight, pos_weight, losses and dy may be empty, so may each gradient.
@@ -29,70 +30,126 @@ struct PointwiseLossBackward {
 
 namespace reference {
 
+// What a loss is told beside x and the target t: its options, and the weights, which only BceWithLogits reads.
+template <class T>
+struct LossFactors {
+  T a, b, weight, pos_weight;
+};
+
+// (x - t)^2.
+struct Mse {
+  template <class T>
+  static T value(T x, T t, const LossFactors<T>&) {
+    return (x - t) * (x - t);
+  }
+  template <class T>
+  static T slope(T x, T t, const LossFactors<T>&) {
+    return 2 * (x - t);
+  }
+};
+
+// |x - t|; the slope at 0 is 0.
+struct L1 {
+  template <class T>
+  static T value(T x, T t, const LossFactors<T>&) {
+    return std::abs(x - t);
+  }
+  template <class T>
+  static T slope(T x, T t, const LossFactors<T>&) {
+    const T d = x - t;
+    return d > 0 ? T{1} : d < 0 ? T{-1} : d;
+  }
+};
+
+// d^2 / 2 up to |d| = a and a (|d| - a / 2) beyond, d = x - t. Huber 1964.
+struct Huber {
+  template <class T>
+  static T value(T x, T t, const LossFactors<T>& f) {
+    const T d = x - t, size = std::abs(d);
+    return size > f.a ? f.a * (size - f.a / 2) : d * d / 2;
+  }
+  template <class T>
+  static T slope(T x, T t, const LossFactors<T>& f) {
+    const T d = x - t;
+    return std::abs(d) > f.a ? std::copysign(f.a, d) : d;
+  }
+};
+
+// weight ((1 - t) softplus(x) + pos_weight t softplus(-x)), softplus(x) = max(x, 0) + log1p(exp(-|x|)).
+struct BceWithLogits {
+  template <class T>
+  static T value(T x, T t, const LossFactors<T>& f) {
+    const T small = std::log1p(std::exp(-std::abs(x)));
+    return f.weight * ((1 - t) * (std::max(x, T{}) + small) + f.pos_weight * t * (std::max(-x, T{}) + small));
+  }
+  template <class T>
+  static T slope(T x, T t, const LossFactors<T>& f) {
+    return f.weight * ((1 - t) / (1 + std::exp(-x)) - f.pos_weight * t / (1 + std::exp(x)));
+  }
+};
+
+// t (log t - x), 0 for t = 0.
+struct KlDiv {
+  template <class T>
+  static T value(T x, T t, const LossFactors<T>&) {
+    return t == 0 ? (x == x ? T{} : x) : t * (std::log(t) - x);
+  }
+  template <class T>
+  static T slope(T, T t, const LossFactors<T>&) {
+    return -t;
+  }
+};
+
+// exp(t) (t - x).
+struct KlDivLog {
+  template <class T>
+  static T value(T x, T t, const LossFactors<T>&) {
+    return std::exp(t) * (t - x);
+  }
+  template <class T>
+  static T slope(T, T t, const LossFactors<T>&) {
+    return -std::exp(t);
+  }
+};
+
+using PointwiseLosses = TypeList<Mse, L1, Huber, BceWithLogits, KlDiv, KlDivLog>;
+
+template <class Loss>
+constexpr PointwiseLossDims loss_dims(double a = 0, double b = 0) {
+  return {.kind = index_in<Loss>(PointwiseLosses{}), .a = a, .b = b};
+}
+
+// The factors of element i; c: what either pass is given.
+template <class T, class Call>
+LossFactors<T> factors_at(const PointwiseLossDims& dims, const Call& c, std::size_t i) {
+  return {static_cast<T>(dims.a), static_cast<T>(dims.b), c.weight.empty() ? T{1} : c.weight[i],
+          c.pos_weight.empty() ? T{1} : c.pos_weight[i]};
+}
+
 // See kernels/pointwise_loss.h.
 template <class T>
-T pointwise_loss(const PointwiseLossDims& dims, T x, T t, T weight, T pos_weight) {
-  const T d = x - t, size = std::abs(d), delta = static_cast<T>(dims.delta);
-  switch (dims.kind) {
-    case PointwiseLossKind::mse:
-      return d * d;
-    case PointwiseLossKind::l1:
-      return size;
-    case PointwiseLossKind::huber:
-      return size > delta ? delta * (size - delta / 2) : d * d / 2;
-    case PointwiseLossKind::bce_with_logits: {
-      const T small = std::log1p(std::exp(-std::abs(x)));
-      return weight * ((1 - t) * (std::max(x, T{}) + small) + pos_weight * t * (std::max(-x, T{}) + small));
-    }
-    case PointwiseLossKind::kl_div:
-      return t == 0 ? (x == x ? T{} : x) : t * (std::log(t) - x);
-    case PointwiseLossKind::kl_div_log:
-      return std::exp(t) * (t - x);
-  }
-  return std::numeric_limits<T>::quiet_NaN();
-}
-
-template <class T>
-T pointwise_loss_slope(const PointwiseLossDims& dims, T x, T t, T weight, T pos_weight) {
-  const T d = x - t, delta = static_cast<T>(dims.delta);
-  switch (dims.kind) {
-    case PointwiseLossKind::mse:
-      return 2 * d;
-    case PointwiseLossKind::l1:
-      return d > 0 ? T{1} : d < 0 ? T{-1} : d;
-    case PointwiseLossKind::huber:
-      return std::abs(d) > delta ? std::copysign(delta, d) : d;
-    case PointwiseLossKind::bce_with_logits:
-      return weight * ((1 - t) / (1 + std::exp(-x)) - pos_weight * t / (1 + std::exp(x)));
-    case PointwiseLossKind::kl_div:
-      return -t;
-    case PointwiseLossKind::kl_div_log:
-      return -std::exp(t);
-  }
-  return std::numeric_limits<T>::quiet_NaN();
-}
-
-template <class T>
-double pointwise_loss_forward(const PointwiseLossDims& dims, const PointwiseLossForward<T>& a) {
+double pointwise_loss_forward(const PointwiseLossDims& dims, const PointwiseLossForward<T>& c) {
   double sum = 0;
-  for (std::size_t i = 0; i < a.x.size(); ++i) {
-    const T loss = pointwise_loss(dims, a.x[i], a.target[i], a.weight.empty() ? T{1} : a.weight[i],
-                                  a.pos_weight.empty() ? T{1} : a.pos_weight[i]);
-    if (!a.losses.empty()) a.losses[i] = loss;
-    sum += static_cast<double>(loss);
-  }
+  visit_type(PointwiseLosses{}, dims.kind, [&]<class Loss>(Loss) {
+    for (std::size_t i = 0; i < c.x.size(); ++i) {
+      const T loss = Loss::value(c.x[i], c.target[i], factors_at<T>(dims, c, i));
+      if (!c.losses.empty()) c.losses[i] = loss;
+      sum += static_cast<double>(loss);
+    }
+  });
   return sum;
 }
 
 template <class T>
-void pointwise_loss_backward(const PointwiseLossDims& dims, const PointwiseLossBackward<T>& a) {
-  for (std::size_t i = 0; i < a.x.size(); ++i) {
-    const T slope = pointwise_loss_slope(dims, a.x[i], a.target[i], a.weight.empty() ? T{1} : a.weight[i],
-                                         a.pos_weight.empty() ? T{1} : a.pos_weight[i]);
-    const T gradient = static_cast<T>(a.scale) * (a.dy.empty() ? T{1} : a.dy[i]) * slope;
-    if (!a.dx.empty()) a.dx[i] = gradient;
-    if (!a.dtarget.empty()) a.dtarget[i] = -gradient;
-  }
+void pointwise_loss_backward(const PointwiseLossDims& dims, const PointwiseLossBackward<T>& c) {
+  visit_type(PointwiseLosses{}, dims.kind, [&]<class Loss>(Loss) {
+    for (std::size_t i = 0; i < c.x.size(); ++i) {
+      const T slope = Loss::slope(c.x[i], c.target[i], factors_at<T>(dims, c, i));
+      const T gradient = static_cast<T>(c.scale) * (c.dy.empty() ? T{1} : c.dy[i]) * slope;
+      if (!c.dx.empty()) c.dx[i] = gradient;
+      if (!c.dtarget.empty()) c.dtarget[i] = -gradient;
+    }
+  });
 }
 
 }  // namespace reference

@@ -4,6 +4,7 @@
 #include "autodiff/ops/reduce.h"
 #include "tests/catch.h"
 #include "tests/support/ops.h"
+#include "tests/support/pointwise_cases.h"
 
 using namespace tapestry;
 using namespace tapestry::test;
@@ -181,12 +182,11 @@ TEST_CASE("conv_transpose: gradients over strides, padding, dilation, groups and
 }
 
 TEST_CASE("conv: every activation is that of the op behind it") {
-  constexpr Activation kAll[] = {
-      Activation::none, Activation::relu,      Activation::leaky_relu, Activation::elu,      Activation::selu,
-      Activation::gelu, Activation::silu,      Activation::mish,       Activation::softplus, Activation::sigmoid,
-      Activation::tanh, Activation::hardswish, Activation::hardsigmoid};
+  std::vector<Activation> all{Activation::none};
+  for (const PointwiseCase& c : activation_cases())
+    if (const auto activation = c.activation()) all.push_back(*activation);
   Context context{{.threads = 1}};
-  for (const Activation activation : kAll) {
+  for (const Activation activation : all) {
     const auto run = [&](const auto& op) {
       Tape tape{context};
       const Var x = tape.variable(context.uniform({2, 5, 6, 3}, -1, 1, 1)),

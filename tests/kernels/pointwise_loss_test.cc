@@ -4,28 +4,23 @@
 #include <limits>
 
 #include "tests/catch.h"
+#include "tests/support/loss_cases.h"
 #include "tests/support/targets.h"
 
 using namespace tapestry;
 using namespace tapestry::test;
-using kernels::PointwiseLossDims;
-using kernels::PointwiseLossKind;
 
 namespace {
 
-constexpr PointwiseLossKind kKinds[] = {PointwiseLossKind::mse,    PointwiseLossKind::l1,
-                                        PointwiseLossKind::huber,  PointwiseLossKind::bce_with_logits,
-                                        PointwiseLossKind::kl_div, PointwiseLossKind::kl_div_log};
-
-void check(const kernels::Device& device, const PointwiseLossDims& dims, std::size_t size, bool weighted,
+void check(const kernels::Device& device, const LossCase& c, std::size_t size, bool weighted,
            std::size_t misalignment) {
-  INFO("kind " << static_cast<int>(dims.kind) << " size " << size << " weighted " << weighted);
+  const kernels::PointwiseLossDims& dims = c.dims;
+  INFO(c.name << " size " << size << " weighted " << weighted);
   Guarded<float> x(size, misalignment), t(size, misalignment), w(weighted ? size : 0, misalignment),
       p(weighted ? size : 0, misalignment), dy(size, misalignment), losses(size, misalignment), dx(size, misalignment),
       dt(size, misalignment);
-  const bool logs = dims.kind == PointwiseLossKind::kl_div_log;
-  fill_random(x.span(), size + 1, -6, 6);
-  fill_random(t.span(), size + 2, logs ? -6 : 0, logs ? 0 : 1);
+  fill_random(x.span(), size + 1, c.low, c.high);
+  fill_random(t.span(), size + 2, c.target_low, c.target_high);
   fill_random(w.span(), size + 3, 0, 2);
   fill_random(p.span(), size + 4, 0, 3);
   fill_random(dy.span(), size + 5);
@@ -82,10 +77,9 @@ TEST_CASE("pointwise losses: every target, kind and size against plain loops in 
   for_each_target([](const kernels::Device& device) {
     for (std::size_t size : awkward_sizes())
       for (std::size_t misalignment : kMisalignments)
-        for (PointwiseLossKind kind : kKinds)
+        for (const LossCase& c : loss_cases())
           for (bool weighted : {false, true})
-            if (!weighted || kind == PointwiseLossKind::bce_with_logits)
-              check(device, {.kind = kind, .delta = 1.5}, size, weighted, misalignment);
+            if (!weighted || c.weighted) check(device, c, size, weighted, misalignment);
   });
 }
 
@@ -100,8 +94,8 @@ TEST_CASE("pointwise losses: NaN, infinities, ties and huge numbers as the plain
       t.push_back(b);
     }
   for_each_target([&](const kernels::Device& device) {
-    for (PointwiseLossKind kind : kKinds) {
-      const PointwiseLossDims dims{.kind = kind, .delta = 1};
+    for (const LossCase& c : loss_cases()) {
+      const kernels::PointwiseLossDims& dims = c.dims;
       std::vector<float> losses(x.size()), dx(x.size());
       std::vector<double> wide(x.size()), wide_dx(x.size());
       const auto wide_x = widened(x), wide_t = widened(t);
@@ -110,11 +104,14 @@ TEST_CASE("pointwise losses: NaN, infinities, ties and huge numbers as the plain
       kernels::pointwise_loss_backward(device, dims, {.x = x, .target = t, .dx = dx});
       kernels::pointwise_loss_backward(device, dims, {.x = wide_x, .target = wide_t, .dx = wide_dx});
       for (std::size_t i = 0; i < x.size(); ++i) {
-        INFO("kind " << static_cast<int>(kind) << " x " << x[i] << " target " << t[i]);
-        require_close(std::span(losses).subspan(i, 1), std::span(wide).subspan(i, 1), 1e-6,
-                      std::isfinite(wide[i]) ? std::max(std::abs(wide[i]), 1e-30) : 1e-30);
-        require_close(std::span(dx).subspan(i, 1), std::span(wide_dx).subspan(i, 1), 1e-6,
-                      std::isfinite(wide_dx[i]) ? std::max(std::abs(wide_dx[i]), 1e-30) : 1e-30);
+        INFO(c.name << " x " << x[i] << " target " << t[i]);
+        const auto same = [&](float& found, double wanted) {
+          const double nearest = static_cast<float>(wanted);
+          require_close({&found, 1}, {&nearest, 1}, 1e-6,
+                        std::isfinite(nearest) ? std::max(std::abs(nearest), 1e-30) : 1e-30);
+        };
+        same(losses[i], wide[i]);
+        same(dx[i], wide_dx[i]);
       }
       count_case(device.target);
     }

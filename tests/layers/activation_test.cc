@@ -4,46 +4,30 @@
 #include "kernels/error.h"
 #include "layers/sequential.h"
 #include "tests/catch.h"
+#include "tests/support/pointwise_cases.h"
 
 using namespace tapestry;
 
-namespace {
-
-float at(const AnyLayer& layer, float x) {
-  static const Context context;
-  return layer(context.input(context.tensor({1, 1}, {x})), Mode::eval).value().span<float>()[0];
-}
-
-}  // namespace
-
-TEST_CASE("activations: each layer is its op, with its options") {
-  CHECK(at(Relu{}, -2) == 0);
-  CHECK(at(Relu{}, 2) == 2);
-  CHECK(at(LeakyRelu{}, -2) == Approx(-0.02));
-  CHECK(at(LeakyRelu{{.negative_slope = 0.5}}, -2) == Approx(-1));
-  CHECK(at(Elu{}, -1) == Approx(-0.6321206));
-  CHECK(at(Elu{{.alpha = 2}}, -1) == Approx(-1.2642411));
-  CHECK(at(Selu{}, -1) == Approx(-1.1113307));
-  CHECK(at(Gelu{}, 1) == Approx(0.8413447));
-  CHECK(at(Gelu{{.approximate = GeluApproximation::tanh}}, 1) == Approx(0.8411920));
-  CHECK(at(Silu{}, 1) == Approx(0.7310586));
-  CHECK(at(Mish{}, 1) == Approx(0.8650984));
-  CHECK(at(Softplus{}, 0) == Approx(0.6931472));
-  CHECK(at(Softplus{{.beta = 2}}, 0) == Approx(0.3465736));
-  CHECK(at(Sigmoid{}, 1) == Approx(0.7310586));
-  CHECK(at(Tanh{}, 1) == Approx(0.7615942));
-  CHECK(at(Hardswish{}, 1) == Approx(2.0 / 3));
-  CHECK(at(Hardsigmoid{}, 1) == Approx(2.0 / 3));
-}
-
-TEST_CASE("activations: shapes pass unchanged, with and without a known input") {
+TEST_CASE("activations: each layer is its op, with its options, and shapes pass unchanged") {
   Context context;
-  Sequential model = Input{3, 4} >> Relu{} >> LeakyRelu{} >> PRelu{} >> Elu{} >> Selu{} >> Gelu{} >> Silu{} >> Mish{} >>
-                     Softplus{} >> Sigmoid{} >> Tanh{} >> Hardswish{} >> Hardsigmoid{};
-  model.build(context);
-  for (const LayerSummary& layer : model.layer_summary().layers) CHECK(layer.output == Shape{3, 4});
-  CHECK(model[0].describe() == "Relu");
-  CHECK(parameter_count(model) == 1);
+  const Tensor x = context.uniform({3, 4}, -4, 4, 1, DType::float64);
+  for (const test::PointwiseCase& c : test::activation_cases()) {
+    if (!c.layer) continue;
+    INFO(c.name());
+    Sequential model = Input{4} >> *c.layer;
+    model.build(context);
+    CHECK(model.layer_summary().layers.front().output == Shape{4});
+    CHECK(parameter_count(model) == 0);
+    const Tensor y = model(context.input(x), Mode::eval).value(), wanted = c.f(context.input(x)).value();
+    CHECK(y.shape() == x.shape());
+    CHECK(std::ranges::equal(y.span<double>(), wanted.span<double>()));
+  }
+}
+
+TEST_CASE("activations: without options, each has a layer") {
+  for (const test::PointwiseCase& c : test::activation_cases())
+    if (c.activation()) CHECK((c.layer.has_value() ? "" : c.name()) == "");
+  CHECK(AnyLayer(Relu{}).describe() == "Relu");
 }
 
 TEST_CASE("PRelu: one slope for all, or one a channel; it is trained") {

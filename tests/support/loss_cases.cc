@@ -1,0 +1,73 @@
+#include "tests/support/loss_cases.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "kernels/reference/pointwise_loss.h"
+
+namespace tapestry::test {
+namespace {
+
+namespace reference = kernels::reference;
+using reference::loss_dims;
+using Wide = long double;
+
+Wide huber_of(Wide d, Wide delta) { return std::abs(d) <= delta ? d * d / 2 : delta * (std::abs(d) - delta / 2); }
+Wide log_sigmoid_of(Wide x) { return -std::log1p(std::exp(-x)); }
+
+std::vector<LossRefusal> refused_deltas() {
+  std::vector<LossRefusal> refused;
+  for (double delta : {0.0, -1.0, std::nan(""), double{INFINITY}})
+    refused.push_back({[delta](const Var& x, const Var& t) { return huber_loss(x, t, {.delta = delta}); },
+                       "huber_loss: delta must be positive and finite"});
+  return refused;
+}
+
+}  // namespace
+
+const std::vector<LossCase>& loss_cases() {
+  static const std::vector<LossCase> all{
+      {.name = "mse_loss",
+       .dims = loss_dims<reference::Mse>(),
+       .f = [](const Var& x, const Var& t, Reduction reduction) { return mse_loss(x, t, {.reduction = reduction}); },
+       .formula = [](Wide x, Wide t) { return (x - t) * (x - t); },
+       .of_difference = true},
+      {.name = "l1_loss",
+       .dims = loss_dims<reference::L1>(),
+       .f = [](const Var& x, const Var& t, Reduction reduction) { return l1_loss(x, t, {.reduction = reduction}); },
+       .formula = [](Wide x, Wide t) { return std::abs(x - t); },
+       .of_difference = true,
+       .kinks = {0}},
+      {.name = "huber_loss",
+       .dims = loss_dims<reference::Huber>(1.5),
+       .f = [](const Var& x, const Var& t,
+               Reduction reduction) { return huber_loss(x, t, {.delta = 1.5, .reduction = reduction}); },
+       .formula = [](Wide x, Wide t) { return huber_of(x - t, 1.5); },
+       .of_difference = true,
+       .kinks = {-1.5, 1.5},
+       .refused = refused_deltas()},
+      {.name = "bce_with_logits",
+       .dims = loss_dims<reference::BceWithLogits>(),
+       .f = [](const Var& x, const Var& t,
+               Reduction reduction) { return bce_with_logits(x, t.value(), {.reduction = reduction}); },
+       .formula = [](Wide x, Wide t) { return -t * log_sigmoid_of(x) - (1 - t) * log_sigmoid_of(-x); },
+       .weighted = true},
+      {.name = "kl_div",
+       .dims = loss_dims<reference::KlDiv>(),
+       .f = [](const Var& x, const Var& t,
+               Reduction reduction) { return kl_div(x, t.value(), {.reduction = reduction}); },
+       .formula = [](Wide x, Wide t) { return t == 0 ? 0 : t * (std::log(t) - x); },
+       .batchmean = true},
+      {.name = "kl_div",
+       .dims = loss_dims<reference::KlDivLog>(),
+       .f = [](const Var& x, const Var& t,
+               Reduction reduction) { return kl_div(x, t.value(), {.log_target = true, .reduction = reduction}); },
+       .formula = [](Wide x, Wide t) { return std::exp(t) * (t - x); },
+       .target_low = -6,
+       .target_high = 0,
+       .batchmean = true},
+  };
+  return all;
+}
+
+}  // namespace tapestry::test
