@@ -117,7 +117,6 @@ int own_norm(const example::Options& options) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  return example::run(
-      argc, argv, "Trains a network with a norm that this file defines: switchable norm.",
-      {.epochs = 2, .train_images = 12000, .batch_size = 32, .weight_decay = 0.05, .out = "runs/own_norm"}, own_norm);
+  return example::run(argc, argv, "Trains a network with a norm that this file defines: switchable norm.",
+                      {.epochs = 1, .batch_size = 32, .weight_decay = 0.05, .out = "runs/own_norm"}, own_norm);
 }

@@ -95,7 +95,7 @@ TEST_CASE("normalize_with: gradients of x, mean, variance, weight and bias, of a
   check_op([](V v) { return normalize_with(v[0], v[1], square(v[2]) + 0.25, {}, v[3]); }, {{3, 5}, {3, 1}, {5}, {5}});
 }
 
-TEST_CASE("moments, normalize_with: y and gradients of norms that are written with them are those of the norms") {
+TEST_CASE("norms made of moments and normalize_with: y and gradients are those of the norms") {
   std::vector<Context> contexts;
   for (Target target : tested_targets()) contexts.emplace_back(ContextOptions{.threads = 2, .target = target});
   std::uint64_t seed = 0;
@@ -127,7 +127,7 @@ TEST_CASE("moments, normalize_with: y and gradients of norms that are written wi
     }
 }
 
-TEST_CASE("moments, normalize_with: types, and what is refused") {
+TEST_CASE("moments and normalize_with: types, and what is refused") {
   Context context{{.threads = 1}};
   const Var x = context.input(context.normal({3, 4}, 0, 1, 1)), wide = cast(x, DType::float64);
   const Moments m = moments(x, {.axes = 1});
