@@ -13,8 +13,7 @@
 namespace tapestry {
 namespace {
 
-constexpr Target kAll[] = {Target::scalar, Target::sse2, Target::ssse3, Target::sse4,
-                           Target::avx2,   Target::avx3, Target::amx,   Target::neon};
+constexpr Target kAll[] = {Target::scalar, Target::sse4, Target::avx2, Target::avx3, Target::amx, Target::neon};
 
 std::string listed(const std::vector<Target>& targets) {
   std::string names;
@@ -28,10 +27,6 @@ std::string_view target_name(Target target) {
   switch (target) {
     case Target::scalar:
       return "scalar";
-    case Target::sse2:
-      return "sse2";
-    case Target::ssse3:
-      return "ssse3";
     case Target::sse4:
       return "sse4";
     case Target::avx2:

@@ -10,7 +10,7 @@ namespace tapestry {
 
 // From the plainest to the best. `scalar` is Highway's fallback, compiled without vector instructions of its own; `amx`
 // is avx3 with the CPU's matrix unit for products and convolutions.
-enum class Target : std::uint8_t { scalar, sse2, ssse3, sse4, avx2, avx3, amx, neon };
+enum class Target : std::uint8_t { scalar, sse4, avx2, avx3, amx, neon };
 
 std::string_view target_name(Target target);
 

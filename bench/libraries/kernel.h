@@ -57,7 +57,6 @@ Function find(Kernel kernel, int target);  // of kernels/target.h
   Function find(Kernel kernel);     \
   }
 TAPESTRY_BENCH_PART(baseline)
-TAPESTRY_BENCH_PART(ssse3)
 TAPESTRY_BENCH_PART(sse4)
 TAPESTRY_BENCH_PART(avx2)
 TAPESTRY_BENCH_PART(avx512)

@@ -10,7 +10,7 @@ import sys
 
 KERNELS = ["exp", "log", "sqrt", "tanh", "erf", "sigmoid", "relu", "silu", "softplus", "gelu", "sum", "dot", "axpy",
            "softmax", "adam"]
-TARGETS = ["scalar", "sse2", "ssse3", "sse4", "avx2", "avx3", "neon"]
+TARGETS = ["scalar", "sse2", "sse4", "avx2", "avx3", "neon"]
 LIBRARIES = {"highway": "Highway", "xsimd": "xsimd", "plain": "plain loops", "fast-math": "plain, -ffast-math",
              "tapestry": "Tapestry", "map": "Tapestry's map"}
 FLAGS = ["--benchmark_min_time=0.01", "--benchmark_repetitions=5"]  # of which the fastest counts

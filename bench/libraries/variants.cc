@@ -20,7 +20,6 @@ struct Part {
 constexpr Part kParts[] = {
 #if defined(__x86_64__) || defined(__i386__)
     {"sse2", true, xsimd_library::baseline::find, plain_loops::baseline::find, plain_fast_math::baseline::find},
-    {"ssse3", false, xsimd_library::ssse3::find, plain_loops::ssse3::find, plain_fast_math::ssse3::find},
     {"sse4", false, xsimd_library::sse4::find, plain_loops::sse4::find, plain_fast_math::sse4::find},
     {"avx2", false, xsimd_library::avx2::find, plain_loops::avx2::find, plain_fast_math::avx2::find},
     {"avx3", false, xsimd_library::avx512::find, plain_loops::avx512::find, plain_fast_math::avx512::find},

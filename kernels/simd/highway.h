@@ -6,15 +6,20 @@
 #ifndef TAPESTRY_KERNELS_HIGHWAY_H
 #define TAPESTRY_KERNELS_HIGHWAY_H
 // Every attainable target is compiled, the plain fallback included. Left out: what lies above AVX3 (bits 0-7), which
-// brings nothing to fp32, and the vectors of unknown length (SVE, bits 15-27; RVV, 30-38), which arrays cannot hold.
-// -DTAPESTRY_ONLY=HWY_AVX3 (meson's -Dtargets=native) leaves all x86 targets but that and the fallback out.
+// brings nothing to fp32, SSSE3 and SSE2 (bits 12 and 14), which CPUs older than SSE4 alone would run, and the vectors
+// of unknown length (SVE, bits 15-27; RVV, 30-38), which arrays cannot hold. The fallback is HWY_SCALAR in every
+// version, of one lane; HWY_EMU128, which plays vectors, would make other numbers of it. -DTAPESTRY_ONLY=HWY_AVX3
+// (meson's -Dtargets=native) leaves all x86 targets but that and the fallback out.
 #define HWY_COMPILE_ALL_ATTAINABLE
+#ifndef HWY_BROKEN_EMU128
+#define HWY_BROKEN_EMU128 1
+#endif
 #ifdef TAPESTRY_ONLY
-#define TAPESTRY_NOT_WANTED ((HWY_SSSE3 | HWY_SSE4 | HWY_AVX2 | HWY_AVX3) & ~TAPESTRY_ONLY)
+#define TAPESTRY_NOT_WANTED ((HWY_SSE4 | HWY_AVX2 | HWY_AVX3) & ~TAPESTRY_ONLY)
 #else
 #define TAPESTRY_NOT_WANTED 0
 #endif
-#define HWY_DISABLED_TARGETS ((0x1FFLL << 30) | (0x1FFFLL << 15) | 0xFFLL | TAPESTRY_NOT_WANTED)
+#define HWY_DISABLED_TARGETS ((0x1FFLL << 30) | (0x1FFFLL << 15) | (5LL << 12) | 0xFFLL | TAPESTRY_NOT_WANTED)
 #endif
 
 #include <hwy/foreach_target.h>
@@ -31,14 +36,8 @@ namespace tapestry::kernels {
 constexpr std::int64_t highway_bit(Target target) {
   switch (target) {
     case Target::scalar:
-      return HWY_TARGETS & (HWY_SCALAR | HWY_EMU128);
+      return HWY_TARGETS & HWY_SCALAR;
 #if HWY_ARCH_X86
-#ifdef HWY_SSE2
-    case Target::sse2:
-      return HWY_TARGETS & HWY_SSE2;
-#endif
-    case Target::ssse3:
-      return HWY_TARGETS & HWY_SSSE3;
     case Target::sse4:
       return HWY_TARGETS & HWY_SSE4;
     case Target::avx2:

@@ -81,13 +81,15 @@ HWY_INLINE hn::Vec<D> only(D d, hn::Vec<D> v, hn::Vec<D> other, FirstLanes lanes
   return hn::IfThenElse(hn::FirstN(d, lanes.count), v, other);
 }
 
-// Calls body(i, lanes) for i = 0, Lanes(d), ... over [0, size): `lanes` is AllLanes until the tail.
+// Calls body(i, lanes) for i = 0, Lanes(d), ... over [0, size): `lanes` is AllLanes until the tail, of which a vector
+// of one lane leaves none.
 template <class D, class Body>
 HWY_INLINE void for_lanes(D d, std::size_t size, const Body& body) {
   const std::size_t step = hn::Lanes(d);
   std::size_t i = 0;
   for (; i + step <= size; i += step) body(i, AllLanes{});
-  if (i < size) body(i, FirstLanes{size - i});
+  if constexpr (HWY_TARGET != HWY_SCALAR)
+    if (i < size) body(i, FirstLanes{size - i});
 }
 
 // Calls body(i, vectors, lanes) over [0, size) in blocks of 4, 2 and 1 whole vectors, then the tail; `vectors` is a

@@ -1,0 +1,16 @@
+// What most tests include, compiled once for each program of tests where meson's -Db_pch=true asks for it.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+#include <functional>
+#include <limits>
+#include <map>
+#include <random>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "tapestry.h"
+#include "tests/catch.h"
