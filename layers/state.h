@@ -26,19 +26,19 @@ LayerRef as_ref(const L& layer) {
 }  // namespace detail
 
 // All parameters and buffers in visit order.
-template <class L>
+template <detail::Stateful L>
 std::vector<StateEntry> state(const L& layer) {
   return detail::state_of(detail::as_ref(layer));
 }
 
 // The parameters alone, frozen ones too: what optimizers take. They keep the parameters alive.
-template <class L>
+template <detail::Stateful L>
 ParameterList parameters(const L& layer) {
   return detail::parameters_of(detail::as_ref(layer));
 }
 
 // The number of trained numbers, frozen ones too; buffers do not count. 0 before the model is built.
-template <class L>
+template <detail::Stateful L>
 std::int64_t parameter_count(const L& layer) {
   std::int64_t count = 0;
   for (const StateRef& parameter : parameters(layer)) count += parameter.value().size();
@@ -46,7 +46,7 @@ std::int64_t parameter_count(const L& layer) {
 }
 
 // Takes all parameters of a layer out of training, or back into it. Running statistics still follow Mode.
-template <class L>
+template <detail::Stateful L>
 void freeze(L& layer, bool frozen = true) {
   for (StateRef& parameter : parameters(layer)) parameter.freeze(frozen);
 }

@@ -32,6 +32,10 @@ concept Visitable = requires(L& layer, Visitor& visitor) {
   layer.visit(visitor);
 };
 
+// What may have state: a layer, or a struct with visit.
+template <class L>
+concept Stateful = Layer<L> || Visitable<L>;
+
 class LayerRef;
 // Builds a layer without build(): as the chain of the layers that it visits.
 Flow build_chain(Builder& builder, const LayerRef& layer, const Flow& in);
@@ -114,7 +118,7 @@ class Visitor {
   void operator()(std::string_view name, Parameter& parameter);
   void operator()(std::string_view name, Buffer& buffer);
   template <class L>
-  requires Layer<L> || detail::Visitable<L>
+  requires detail::Stateful<L>
   void operator()(std::string_view name, L& layer) {
     const Step step(path_, name);
     visit_layer(detail::LayerRef(layer));

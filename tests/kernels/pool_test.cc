@@ -11,9 +11,9 @@ using kernels::PoolDims;
 
 namespace {
 
-using Axes = PoolDims::Axes;
+using Sizes3 = PoolDims::Axes;
 
-PoolDims sliding(Axes in, Axes kernel, Axes stride, Axes pad, Axes dilation = {1, 1, 1}, bool ceil = false) {
+PoolDims sliding(Sizes3 in, Sizes3 kernel, Sizes3 stride, Sizes3 pad, Sizes3 dilation = {1, 1, 1}, bool ceil = false) {
   PoolDims d{.batch = 2, .in = in, .kernel = kernel, .stride = stride, .dilation = dilation, .pad = pad};
   for (std::size_t axis = 0; axis < 3; ++axis) {
     const std::size_t free = in[axis] + 2 * pad[axis] - dilation[axis] * (kernel[axis] - 1) - 1;
@@ -23,7 +23,7 @@ PoolDims sliding(Axes in, Axes kernel, Axes stride, Axes pad, Axes dilation = {1
   return d;
 }
 
-PoolDims adaptive(Axes in, Axes out) {
+PoolDims adaptive(Sizes3 in, Sizes3 out) {
   PoolDims d{.batch = 2, .in = in, .out = out, .adaptive = true};
   for (std::size_t axis = 0; axis < 3; ++axis) d.kernel[axis] = std::min(in[axis] / out[axis] + 2, in[axis]);
   return d;
@@ -152,7 +152,7 @@ TEST_CASE("avg_pool: every target, form, number of channels and alignment agains
   for_each_target([](const kernels::Device& device) {
     for_forms([&](PoolDims d, std::size_t misalignment) {
       test_avg(device, d, misalignment);
-      if (d.adaptive || misalignment == 3 || d.dilation != Axes{1, 1, 1}) return;
+      if (d.adaptive || misalignment == 3 || d.dilation != Sizes3{1, 1, 1}) return;
       d.count_include_pad = false;
       test_avg(device, d, misalignment);
       d.divisor = -3;

@@ -9,14 +9,14 @@ using namespace tapestry;
 
 namespace {
 
-struct Moments {
+struct SampleMoments {
   double mean = 0, std = 0, kurtosis = 0, low = 0, high = 0;
 };
 
-Moments moments(const Tensor& tensor) {
+SampleMoments moments(const Tensor& tensor) {
   const std::span<const double> x = tensor.span<double>();
   const auto n = static_cast<double>(x.size());
-  Moments result{.low = x[0], .high = x[0]};
+  SampleMoments result{.low = x[0], .high = x[0]};
   for (const double value : x) {
     result.mean += value / n;
     result.low = std::min(result.low, value);
@@ -43,7 +43,7 @@ Tensor draw(const Initializer& initializer, const Shape& shape = {400, 250}, std
 }
 
 void require_moments(const Initializer& initializer, double std, double kurtosis, double bound) {
-  const Moments found = moments(draw(initializer));
+  const SampleMoments found = moments(draw(initializer));
   CHECK(std::abs(found.mean) < 0.015 * std);
   CHECK(found.std == Approx(std).epsilon(0.01));
   CHECK(found.kurtosis == Approx(kurtosis).epsilon(0.03));
@@ -82,34 +82,34 @@ TEST_CASE("init: gains are those of PyTorch") {
 }
 
 TEST_CASE("init: plain distributions have their moments and bounds") {
-  const Moments uniform = moments(draw(Uniform{.low = 2, .high = 6}));
+  const SampleMoments uniform = moments(draw(Uniform{.low = 2, .high = 6}));
   CHECK(uniform.mean == Approx(4).epsilon(0.005));
   CHECK(uniform.std == Approx(4 / std::sqrt(12.0)).epsilon(0.01));
   CHECK(uniform.low >= 2);
   CHECK(uniform.high < 6);
-  const Moments normal = moments(draw(Normal{.mean = -1, .std = 0.5}));
+  const SampleMoments normal = moments(draw(Normal{.mean = -1, .std = 0.5}));
   CHECK(normal.mean == Approx(-1).epsilon(0.01));
   CHECK(normal.std == Approx(0.5).epsilon(0.01));
   CHECK(normal.kurtosis == Approx(3).epsilon(0.03));
-  const Moments constant = moments(draw(Constant{3}));
+  const SampleMoments constant = moments(draw(Constant{3}));
   CHECK(constant.low == 3);
   CHECK(constant.high == 3);
 }
 
 TEST_CASE("init: truncated normal numbers stay within the cut, also far from the mean") {
-  const Moments two = moments(draw(TruncatedNormal{}));
+  const SampleMoments two = moments(draw(TruncatedNormal{}));
   CHECK(two.std == Approx(0.87962566103423978).epsilon(0.01));
   CHECK(two.kurtosis == Approx(kTruncated).epsilon(0.03));
   CHECK(two.low >= -2);
   CHECK(two.high <= 2);
   // E[x | x > a] = phi(a) / (1 - Phi(a)), "inverse Mills ratio": 6.1584826 for a = 6.
-  const Moments far = moments(draw(TruncatedNormal{.low = 6, .high = 100}));
+  const SampleMoments far = moments(draw(TruncatedNormal{.low = 6, .high = 100}));
   CHECK(far.low >= 6);
   CHECK(far.mean == Approx(6.1584826).epsilon(1e-3));
-  const Moments below = moments(draw(TruncatedNormal{.low = -100, .high = -6}));
+  const SampleMoments below = moments(draw(TruncatedNormal{.low = -100, .high = -6}));
   CHECK(below.high <= -6);
   CHECK(below.mean == Approx(-6.1584826).epsilon(1e-3));
-  const Moments wide = moments(draw(TruncatedNormal{.mean = 3, .std = 2, .low = -50, .high = 50}));
+  const SampleMoments wide = moments(draw(TruncatedNormal{.mean = 3, .std = 2, .low = -50, .high = 50}));
   CHECK(wide.mean == Approx(3).epsilon(0.01));
   CHECK(wide.std == Approx(2).epsilon(0.01));
 }
@@ -117,7 +117,7 @@ TEST_CASE("init: truncated normal numbers stay within the cut, also far from the
 TEST_CASE("init: the quantile behind truncated numbers is exact") {
   // Cut so narrowly that the quantile of the middle is known: Phi^-1(0.975) = 1.959963984540054.
   const double x = 1.959963984540054;
-  const Moments narrow = moments(draw(TruncatedNormal{.low = x - 1e-9, .high = x + 1e-9}));
+  const SampleMoments narrow = moments(draw(TruncatedNormal{.low = x - 1e-9, .high = x + 1e-9}));
   CHECK(std::abs(narrow.mean - x) < 1e-10);
   CHECK(narrow.std == Approx(1e-9 / std::sqrt(3.0)).epsilon(0.02));
 }

@@ -24,7 +24,7 @@ std::vector<float> numbers(const StateRef& state) {
 
 // One training step's batch, committed.
 template <class L>
-void train(Context& context, const L& layer, const Tensor& x, const Tensor& mask = {}) {
+void train_once(Context& context, const L& layer, const Tensor& x, const Tensor& mask = {}) {
   Tape tape{context};
   layer(tape.input(x), Mode::train, mask);
   tape.commit();
@@ -65,7 +65,7 @@ TEST_CASE("BatchNorm: running statistics change with the step and not before") {
     CHECK(numbers(layer.running_mean) == std::vector<float>{0, 0});
   }
   CHECK(layer.num_batches_tracked.value().item() == 0);
-  train(context, layer, x);
+  train_once(context, layer, x);
   CHECK(numbers(layer.running_mean) == std::vector<float>{0.2f, 2.5f});
   CHECK(numbers(layer.running_var) == std::vector<float>{1, 23.4f});
   CHECK(layer.num_batches_tracked.value().item() == 1);
@@ -80,8 +80,8 @@ TEST_CASE("BatchNorm: momentum weighs the old value, 0.99 by default, or all bat
   Context context;
   const Tensor x = context.tensor({2, 1}, {1, 3}), z = context.tensor({2, 1}, {5, 9});  // means 2, 7; variances 1, 4
   const auto running = [&](const BatchNorm0d& layer) {
-    train(context, layer, x);
-    train(context, layer, z);
+    train_once(context, layer, x);
+    train_once(context, layer, z);
     return std::vector<double>{layer.running_mean.value().item(), layer.running_var.value().item()};
   };
   const auto require = [&](BatchNorm0d layer, double mean, double var) {
@@ -102,7 +102,7 @@ TEST_CASE("BatchNorm: pytorch::batch_norm1d() to 3d() have PyTorch's momentum, v
   Context context;
   const BatchNorm1d layer = built(context, pytorch::batch_norm1d(), Shape{2});
   CHECK(layer.options.epsilon == 1e-5);
-  train(context, layer, context.tensor({2, 2}, {1, 10, 3, 40}));  // unbiased variances 2 and 450
+  train_once(context, layer, context.tensor({2, 2}, {1, 10, 3, 40}));  // unbiased variances 2 and 450
   CHECK(numbers(layer.running_mean) == std::vector<float>{0.2f, 2.5f});
   CHECK(numbers(layer.running_var) == std::vector<float>{1.1f, 45.9f});
   const BatchNorm1d other = pytorch::batch_norm1d(
@@ -165,14 +165,14 @@ TEST_CASE("BatchNorm: an optimizer's step commits the running statistics, and a 
 TEST_CASE("BatchNorm: an empty batch and one that is not finite leave the statistics alone") {
   Context context;
   const BatchNorm2d layer = built(context, BatchNorm2d{{.momentum = 0.5}}, Shape{2, 2, 3});
-  train(context, layer, context.normal({2, 2, 2, 3}, 1, 1, 1));
+  train_once(context, layer, context.normal({2, 2, 2, 3}, 1, 1, 1));
   const std::vector<float> mean = numbers(layer.running_mean), var = numbers(layer.running_var);
   CHECK(mean != std::vector<float>{0, 0, 0});
-  train(context, layer, context.zeros({0, 2, 2, 3}));
+  train_once(context, layer, context.zeros({0, 2, 2, 3}));
   for (const float bad : {NAN, INFINITY, -INFINITY}) {
     Tensor x = context.normal({2, 2, 2, 3}, 1, 1, 2);
     x.span<float>()[4] = bad;
-    train(context, layer, x);
+    train_once(context, layer, x);
   }
   CHECK(numbers(layer.running_mean) == mean);
   CHECK(numbers(layer.running_var) == var);
@@ -243,7 +243,7 @@ TEST_CASE("BatchNorm: a mask selects what counts, for the running statistics too
   double sum = 0;
   for (std::size_t i = 0; i < 24; i += 2) sum += p.selected[i] ? std::as_const(x).span<float>()[i] : 0;
   x.span<float>()[4] = NAN;  // under the mask
-  train(context, layer, x, mask);
+  train_once(context, layer, x, mask);
   CHECK(layer.running_mean.value().span<float>()[0] == Approx(0.1 * sum / 7));
 }
 
