@@ -108,4 +108,9 @@ struct Hardsigmoid : detail::Pointwise<ActivationOptions> {
   Var operator()(const Var& x) const { return hardsigmoid(x, options.where); }
 };
 
+struct LogSigmoid : detail::Pointwise<ActivationOptions> {
+  explicit LogSigmoid(ActivationOptions options = {}) : Pointwise(options) {}
+  Var operator()(const Var& x) const { return logsigmoid(x, options.where); }
+};
+
 }  // namespace tapestry

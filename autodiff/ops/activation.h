@@ -24,7 +24,8 @@ enum class Activation {
   sigmoid,
   tanh,
   hardswish,
-  hardsigmoid
+  hardsigmoid,
+  logsigmoid
 };
 
 namespace detail {
@@ -115,6 +116,11 @@ inline Var hardswish(const Var& x, Location where = std::source_location::curren
 // y = min(max(x + 3, 0), 6) / 6; the slope is 0 at both kinks. Saves x.
 inline Var hardsigmoid(const Var& x, Location where = std::source_location::current()) {
   return activate(x, Activation::hardsigmoid, where);
+}
+
+// y = log(1 / (1 + exp(-x))), to full precision where sigmoid(x) is 0 or 1 in x's type. Saves x.
+inline Var logsigmoid(const Var& x, Location where = std::source_location::current()) {
+  return activate(x, Activation::logsigmoid, where);
 }
 
 }  // namespace tapestry

@@ -206,9 +206,22 @@ struct Hardsigmoid : SavesInput {
   }
 };
 
+// log sigmoid(x) = min(x, 0) - log(1 + exp(-|x|)).
+struct LogSigmoid : SavesInput {
+  static constexpr Signature kSignature{"logsigmoid"};
+  template <class T>
+  static T value(T x, Pair<T>) {
+    return select(x < T(0), x, T(0)) - log1p(exp(-abs(x)));
+  }
+  template <class T>
+  static T slope_times(T dy, T x, Pair<T>) {
+    return dy / (T(1) + exp(x));
+  }
+};
+
 // In the order of enum Activation, from the one after `none` on.
 using Activations =
-    TypeList<Relu, LeakyRelu, Elu, Selu, Gelu, Silu, Mish, Softplus, Sigmoid, Tanh, Hardswish, Hardsigmoid>;
+    TypeList<Relu, LeakyRelu, Elu, Selu, Gelu, Silu, Mish, Softplus, Sigmoid, Tanh, Hardswish, Hardsigmoid, LogSigmoid>;
 // Activations that come of an option.
 using ActivationForms = TypeList<GeluTanh>;
 

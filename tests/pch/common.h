@@ -1,4 +1,5 @@
-// What most tests include, compiled once for each program of tests where meson's -Db_pch=true asks for it.
+// What most tests include, compiled once for each program of tests where meson's -Db_pch=true asks for it. Nothing of
+// the library: its names would meet those that a test gives to things of its own.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -12,5 +13,4 @@
 #include <string>
 #include <vector>
 
-#include "tapestry.h"
 #include "tests/catch.h"

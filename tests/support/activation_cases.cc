@@ -197,6 +197,13 @@ std::vector<PointwiseCase> activation_cases() {
        .dx = {1},
        .kinks = {-3, 3},
        .points = {{-INFINITY, 0, 0}, {-3, 0, 0}, {3, 1, 0}, {INFINITY, 1, 0}}},
+      {.op = op_of<pointwise::LogSigmoid>(),
+       .f = [](const Var& x) { return logsigmoid(x); },
+       .formula = [](Wide x) { return -softplus_of(-x, 1); },
+       .layer = LogSigmoid{},
+       .low = -80,
+       .high = 80,
+       .points = {{-INFINITY, -INFINITY, 1}, {INFINITY, 0, 0}}},
   };
 }
 
