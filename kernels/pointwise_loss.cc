@@ -84,13 +84,23 @@ struct Lanes<reference::BceWithLogits> {
   }
 };
 
+// Highway's logarithm is one of positive finite numbers; this one has the limits at 0 and infinity, and NaN below 0.
+template <class D, class V>
+HWY_INLINE V LogOrNaN(D d, V x) {
+  using Limits = std::numeric_limits<float>;
+  const V infinity = hn::Set(d, Limits::infinity()), zero = hn::Zero(d);
+  const V beside = hn::IfThenElse(hn::Eq(x, infinity), infinity,
+                                  hn::IfThenElse(hn::Eq(x, zero), hn::Neg(infinity), hn::Set(d, Limits::quiet_NaN())));
+  return hn::IfThenElse(hn::And(hn::Gt(x, zero), hn::Lt(x, infinity)), hn::Log(d, x), beside);
+}
+
 template <>
 struct Lanes<reference::KlDiv> {
   template <class D, class V>
   static HWY_INLINE V Value(D d, V x, V t, V, V, LossOptions) {
-    const V zero = hn::Zero(d), logarithm = hn::IfThenElse(hn::Gt(t, zero), hn::Log(d, t),
-                                                           hn::Set(d, std::numeric_limits<float>::quiet_NaN()));
-    return hn::IfThenElse(hn::Eq(t, zero), hn::IfThenElse(hn::Eq(x, x), zero, x), hn::Mul(t, hn::Sub(logarithm, x)));
+    const V zero = hn::Zero(d);
+    return hn::IfThenElse(hn::Eq(t, zero), hn::IfThenElse(hn::Eq(x, x), zero, x),
+                          hn::Mul(t, hn::Sub(LogOrNaN(d, t), x)));
   }
   template <class D, class V>
   static HWY_INLINE V Slope(D, V, V t, V, V, LossOptions) {
@@ -107,6 +117,47 @@ struct Lanes<reference::KlDivLog> {
   template <class D, class V>
   static HWY_INLINE V Slope(D d, V, V t, V, V, LossOptions) {
     return hn::Neg(ExpOrNaN(d, t));
+  }
+};
+
+// log(t!) where t > 1 and o.b asks for it, else 0.
+template <class D, class V>
+HWY_INLINE V PoissonConstant(D d, V t, LossOptions o) {
+  if (o.b == 0) return hn::Zero(d);
+  const V half = hn::Set(d, 0.5f), one = hn::Set(d, 1.0f), logarithm = hn::Log(d, hn::Max(t, one));
+  const V half_log_two_pi = hn::Set(d, 0.918938533f);
+  return hn::IfThenElseZero(hn::Gt(t, one),
+                            hn::MulAdd(t, hn::Sub(logarithm, one), hn::MulAdd(half, logarithm, half_log_two_pi)));
+}
+
+template <>
+struct Lanes<reference::PoissonNllLog> {
+  template <class D, class V>
+  static HWY_INLINE V Value(D d, V x, V t, V, V, LossOptions o) {
+    return hn::Add(hn::NegMulAdd(t, x, Exp(d, x)), PoissonConstant(d, t, o));
+  }
+  template <class D, class V>
+  static HWY_INLINE V Slope(D d, V x, V t, V, V, LossOptions) {
+    return hn::Sub(Exp(d, x), t);
+  }
+  // Highway's polynomial ends at 104, where exp is infinite in float already.
+  template <class D, class V>
+  static HWY_INLINE V Exp(D d, V x) {
+    const V top = hn::Set(d, 104.0f);
+    return ExpOrNaN(d, hn::IfThenElse(hn::Gt(x, top), top, x));
+  }
+};
+
+template <>
+struct Lanes<reference::PoissonNll> {
+  template <class D, class V>
+  static HWY_INLINE V Value(D d, V x, V t, V, V, LossOptions o) {
+    return hn::Add(hn::NegMulAdd(t, LogOrNaN(d, hn::Add(x, hn::Set(d, o.a))), x), PoissonConstant(d, t, o));
+  }
+  template <class D, class V>
+  static HWY_INLINE V Slope(D d, V x, V t, V, V, LossOptions o) {
+    const V eps = hn::Set(d, o.a);
+    return hn::Div(hn::Add(hn::Sub(x, t), eps), hn::Add(x, eps));
   }
 };
 

@@ -147,4 +147,13 @@ Var kl_div(const Var& x, const Tensor& target, const KlDivOptions& options) {
   return pointwise_loss("kl_div", dims, x, x.constant(target), {}, options.reduction, options);
 }
 
+Var poisson_nll_loss(const Var& x, const Tensor& target, const PoissonNllLossOptions& options) {
+  constexpr const char* op = "poisson_nll_loss";
+  if (!(options.eps >= 0) || !std::isfinite(options.eps))
+    fail<ArgumentError>(options.where, op, fmt::format("eps must be finite and at least 0; it is {}", options.eps));
+  const auto loss = options.log_input ? plain_loss<reference::PoissonNllLog, PoissonNllLossOptions>
+                                      : plain_loss<reference::PoissonNll, PoissonNllLossOptions>;
+  return loss(op, x, x.constant(target), options, options.eps, options.full ? 1 : 0);
+}
+
 }  // namespace tapestry

@@ -52,4 +52,15 @@ struct KlDivOptions {
 // t (log t - x), 0 where t = 0, or exp(t) (t - x) for a log_target.
 Var kl_div(const Var& x, const Tensor& target, const KlDivOptions& options = {});
 
+struct PoissonNllLossOptions {
+  bool log_input = true;  // x is the logarithm of the expected count, not the count itself
+  bool full = false;      // adds Stirling's approximation of log(target!) where target > 1
+  double eps = 1e-8;      // keeps the logarithm from 0 unless log_input, >= 0
+  Reduction reduction = Reduction::mean;
+  Location where = std::source_location::current();
+};
+
+// Negative log likelihood of counts under a Poisson distribution: exp(x) - t x for log_input, else x - t log(x + eps).
+Var poisson_nll_loss(const Var& x, const Tensor& target, const PoissonNllLossOptions& options = {});
+
 }  // namespace tapestry

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
+#include <numbers>
 #include <span>
 
 #include "kernels/type_list.h"
@@ -112,7 +113,38 @@ struct KlDivLog {
   }
 };
 
-using PointwiseLosses = TypeList<Mse, L1, Huber, BceWithLogits, KlDiv, KlDivLog>;
+// Stirling's approximation of log(t!) for t > 1: t log t - t + log(2 pi t) / 2; 0 for smaller t, and unless f.b.
+template <class T>
+T poisson_constant(T t, const LossFactors<T>& f) {
+  if (f.b == 0 || !(t > 1)) return 0;
+  return t * std::log(t) - t + std::log(2 * std::numbers::pi_v<T> * t) / 2;
+}
+
+// exp(x) - t x, and poisson_constant.
+struct PoissonNllLog {
+  template <class T>
+  static T value(T x, T t, const LossFactors<T>& f) {
+    return std::exp(x) - t * x + poisson_constant(t, f);
+  }
+  template <class T>
+  static T slope(T x, T t, const LossFactors<T>&) {
+    return std::exp(x) - t;
+  }
+};
+
+// x - t log(x + a), and poisson_constant. The slope 1 - t / (x + a) keeps its digits near x = t.
+struct PoissonNll {
+  template <class T>
+  static T value(T x, T t, const LossFactors<T>& f) {
+    return x - t * std::log(x + f.a) + poisson_constant(t, f);
+  }
+  template <class T>
+  static T slope(T x, T t, const LossFactors<T>& f) {
+    return (x - t + f.a) / (x + f.a);
+  }
+};
+
+using PointwiseLosses = TypeList<Mse, L1, Huber, BceWithLogits, KlDiv, KlDivLog, PoissonNllLog, PoissonNll>;
 
 template <class Loss>
 constexpr PointwiseLossDims loss_dims(double a = 0, double b = 0) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numbers>
 
 #include "kernels/reference/pointwise_loss.h"
 
@@ -11,9 +12,20 @@ namespace {
 namespace reference = kernels::reference;
 using reference::loss_dims;
 using Wide = long double;
+constexpr Wide kPi = std::numbers::pi_v<Wide>;
 
 Wide huber_of(Wide d, Wide delta) { return std::abs(d) <= delta ? d * d / 2 : delta * (std::abs(d) - delta / 2); }
 Wide log_sigmoid_of(Wide x) { return -std::log1p(std::exp(-x)); }
+
+Wide stirling_of(Wide t) { return t > 1 ? t * std::log(t) - t + std::log(2 * kPi * t) / 2 : 0; }
+
+std::vector<LossRefusal> refused_eps() {
+  std::vector<LossRefusal> refused;
+  for (double eps : {-1e-8, std::nan(""), double{INFINITY}})
+    refused.push_back({[eps](const Var& x, const Var& t) { return poisson_nll_loss(x, t.value(), {.eps = eps}); },
+                       "poisson_nll_loss: eps must be finite and at least 0"});
+  return refused;
+}
 
 std::vector<LossRefusal> refused_deltas() {
   std::vector<LossRefusal> refused;
@@ -66,6 +78,35 @@ const std::vector<LossCase>& loss_cases() {
        .target_low = -6,
        .target_high = 0,
        .batchmean = true},
+      {.name = "poisson_nll_loss",
+       .dims = loss_dims<reference::PoissonNllLog>(1e-8),
+       .f = [](const Var& x, const Var& t,
+               Reduction reduction) { return poisson_nll_loss(x, t.value(), {.reduction = reduction}); },
+       .formula = [](Wide x, Wide t) { return std::exp(x) - t * x; },
+       .refused = refused_eps()},
+      {.name = "poisson_nll_loss",
+       .dims = loss_dims<reference::PoissonNllLog>(1e-8, 1),
+       .f = [](const Var& x, const Var& t,
+               Reduction reduction) { return poisson_nll_loss(x, t.value(), {.full = true, .reduction = reduction}); },
+       .formula = [](Wide x, Wide t) { return std::exp(x) - t * x + stirling_of(t); },
+       .target_high = 3},
+      {.name = "poisson_nll_loss",
+       .dims = loss_dims<reference::PoissonNll>(1e-4),
+       .f =
+           [](const Var& x, const Var& t, Reduction reduction) {
+             return poisson_nll_loss(x, t.value(), {.log_input = false, .eps = 1e-4, .reduction = reduction});
+           },
+       .formula = [](Wide x, Wide t) { return x - t * std::log(x + Wide{1e-4}); },
+       .low = 0.2},
+      {.name = "poisson_nll_loss",
+       .dims = loss_dims<reference::PoissonNll>(1e-8, 1),
+       .f =
+           [](const Var& x, const Var& t, Reduction reduction) {
+             return poisson_nll_loss(x, t.value(), {.log_input = false, .full = true, .reduction = reduction});
+           },
+       .formula = [](Wide x, Wide t) { return x - t * std::log(x + Wide{1e-8}) + stirling_of(t); },
+       .low = 0.2,
+       .target_high = 3},
   };
   return all;
 }
