@@ -110,6 +110,7 @@ Split read(const DataSource& source, const std::string& directory, std::span<con
 
 }  // namespace
 
+// The means and deviations of both are those of all training pixels, channel by channel, as commonly published.
 Split cifar10(const CifarOptions& options) {
   const DataSource source{"cifar-10",
                           "cifar-10-batches-bin",

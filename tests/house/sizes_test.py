@@ -4,7 +4,8 @@
 import tree
 
 LIMIT, LARGE = 400, 300
-lines = {tree.name(path): len(path.read_text().splitlines()) for path in tree.sources()}
+files = tree.sources() + [path for folder in tree.FOLDERS for path in (tree.ROOT / folder).rglob("*.py")]
+lines = {tree.name(path): len(path.read_text().splitlines()) for path in files}
 for name, count in sorted(lines.items(), key=lambda item: -item[1]):
     if LARGE < count <= LIMIT:
         print(f"note: {name} has {count} lines and asks to be split by family")

@@ -2,6 +2,7 @@
 #include <cmath>
 
 #include "autodiff/ops/elementwise.h"
+#include "autodiff/ops/moments.h"
 #include "autodiff/ops/norm.h"
 #include "autodiff/ops/reduce.h"
 #include "kernels/error.h"
@@ -77,7 +78,7 @@ TEST_CASE("replicas: with masks batch norm has the mean of the replicas' means, 
       }
 }
 
-TEST_CASE("replicas: layer, RMS, group and instance norm have the means of their replicas, too") {
+TEST_CASE("replicas: layer, RMS, group and instance norm and moments have the means of their replicas, too") {
   const Deadline deadline;
   const ReplicaAxes all{.names = {"batch"}}, pairs{.names = {"batch"}, .index_groups = {{0, 2}, {1, 3}}};
   const Shape shape{3, 4, 6};  // 24 elements a sample
@@ -113,6 +114,12 @@ TEST_CASE("replicas: layer, RMS, group and instance norm have the means of their
               return instance_norm(x, d.weight.on(x), d.bias.on(x), {.mask = mask, .replicas = axes});
             },
             18, [](std::size_t k) { return k / 24 * 6 + k % 6; });
+        check(
+            [&](ReplicaData& d, const Var& x, const Tensor& mask) {
+              const Moments m = moments(x, {.axes = {0, 1}, .mask = mask, .replicas = axes});
+              return normalize_with(x, m.mean, m.variance, d.weight.on(x), d.bias.on(x));
+            },
+            6, channel);
         data.bias.set(context.zeros({6}, dtype));
         check(
             [&](ReplicaData& d, const Var& x, const Tensor& mask) {
