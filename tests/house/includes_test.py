@@ -61,7 +61,7 @@ def judge(path, folder, allowed):
             elif library in SOURCES_ONLY and path.suffix == ".h":
                 yield f"{where}: {library} belongs in .cc files only"
         elif "/" in target or "." in target:
-            if path.suffix != ".cc" or not SYSTEM.fullmatch(target):
+            if path.suffix != ".cc" and path.parent.name != "pch" or not SYSTEM.fullmatch(target):
                 yield f"{where}: {target} is neither of the standard library nor in the table"
 
 
