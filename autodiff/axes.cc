@@ -21,6 +21,11 @@ void Axes::add(int axis) {
 
 bool Axes::contains(int axis) const { return std::find(begin(), end(), axis) != end(); }
 
+int Axes::operator[](int i) const {
+  if (i < 0 || i >= count_) throw ShapeError(fmt::format("axes: there is no axis {} among {}", i, to_string(*this)));
+  return axes_[static_cast<std::size_t>(i)];
+}
+
 std::string to_string(const Axes& axes) { return fmt::format("{{{}}}", fmt::join(axes.begin(), axes.end(), ", ")); }
 
 namespace detail {

@@ -22,7 +22,7 @@ class Axes {
   void add(int axis);  // ShapeError for a seventh
   int count() const { return count_; }
   bool contains(int axis) const;  // as it was given
-  int operator[](int i) const { return axes_[static_cast<std::size_t>(i)]; }
+  int operator[](int i) const;    // ShapeError for i outside 0 to count() - 1
   const int* begin() const { return axes_.data(); }
   const int* end() const { return axes_.data() + count_; }
 
@@ -43,7 +43,7 @@ struct AxisFault {
   bool twice;
 };
 std::optional<AxisFault> fault_of(const Axes& axes, int rank);
-// The axes, which are good, in rising order and none below 0; so are those of all functions from here on.
+// The axes, which are good, in rising order and none below 0.
 Axes rising(const Axes& axes, int rank);
 
 // The axis, none below 0. ShapeError: axis 3 does not exist in [8, 10].

@@ -80,7 +80,13 @@ Var BatchNorm::operator()(const Var& x, Mode mode, const Tensor& mask, const Tai
     if (sample.rank() == 0 || x.shape() != sample) return normalize(x, mode, mask, taken);
     const Location& where = options.where;
     const Shape batched = sample.prepend(1);
-    if (taken.residual.value()) taken.residual = reshape(taken.residual, batched, where);
+    if (taken.residual.value()) {
+      if (taken.residual.shape() != sample)
+        fail<ShapeError>(where, name_,
+                         fmt::format("residual is {}, it is added to {}; both must be equal",
+                                     to_string(taken.residual.shape()), to_string(sample)));
+      taken.residual = reshape(taken.residual, batched, where);
+    }
     return reshape(normalize(reshape(x, batched, where), mode, mask, taken), sample, where);
   });
 }

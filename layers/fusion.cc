@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "autodiff/ops/cast.h"
 #include "autodiff/ops/elementwise.h"
 #include "kernels/error.h"
 
@@ -34,7 +35,8 @@ constexpr Row kTable[] = {
 }  // namespace
 
 Var finish(const Var& y, const Tail& tail) {
-  return max_pool(activate(tail.residual.value() ? tail.residual + y : y, tail.activation), tail.pool);
+  const Var sum = tail.residual.value() ? Add(tail.residual, tail.where)(y) : y;
+  return max_pool(activate(sum, tail.activation), tail.pool);
 }
 
 bool Part::advance(Step step) {
@@ -54,6 +56,7 @@ void Part::take(Tail& from, Tail& to) {
   if (from.residual.value()) {
     if (!advance(Step::sum)) return;
     to.residual = std::exchange(from.residual, {});
+    to.where = from.where;
   }
   if (from.activation != Activation::none) {
     if (!advance(Step::activation)) return;
@@ -77,7 +80,7 @@ Var Add::operator()(const Var& y) const {
     fail<ShapeError>(where, "Add",
                      fmt::format("the shortcut is {}, it is added to {}; both must be equal",
                                  to_string(shortcut.shape()), to_string(y.shape())));
-  return Operand(shortcut, where.source) + Operand(y, where.source);
+  return Operand(cast(shortcut, y.dtype(), where), where.source) + Operand(y, where.source);
 }
 
 }  // namespace tapestry

@@ -13,13 +13,14 @@ namespace tapestry {
 // What follows a layer and may be computed with it: y = pool(activation(residual + layer(x))).
 struct Tail {
   Activation activation = Activation::none;
-  Var residual = {};      // of the shape of layer(x); nothing: none is added
+  Var residual = {};      // of the shape of layer(x), cast to its type; nothing: none is added
   PoolWindows pool = {};  // none: nothing is pooled
+  Location where = std::source_location::current();  // of the sum, in errors
 
   bool empty() const { return activation == Activation::none && !residual.value() && pool.axes == 0; }
 };
 
-// pool(activation(residual + y)), as ops of their own.
+// pool(activation(residual + y)), as ops of their own. ShapeError unless residual and y have the same shape.
 Var finish(const Var& y, const Tail& tail);
 
 // What a layer is in a pass, which it says by
@@ -72,14 +73,14 @@ Var apply(L& layer, const Var& x, Mode mode, const Tail& tail) {
     return finish(apply(layer, x, mode), tail);
 }
 
-// y -> shortcut + y in a chain(). ShapeError unless both have the same shape.
+// y -> shortcut + y in a chain(), in y's type. ShapeError unless both have the same shape.
 struct Add {
   explicit Add(Var shortcut, Location where = std::source_location::current())
       : shortcut(std::move(shortcut)), where(where) {}
   Var shortcut;
   Location where;
 
-  Part part() const { return Part::follower({.residual = shortcut}); }
+  Part part() const { return Part::follower({.residual = shortcut, .where = where}); }
   Var operator()(const Var& y) const;
 };
 

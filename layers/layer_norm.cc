@@ -34,19 +34,18 @@ Flow build_rows(const char* name, L& layer, Builder& b, const Flow& in) {
   return in;
 }
 
-// ShapeError unless x has the normalized shape along the feature axes.
+// ShapeError unless x has the normalized shape along the feature axes, whose order does not matter.
 template <class Options>
 void check_sizes(const char* name, const Options& options, const Var& x) {
   if (options.normalized_shape.rank() == 0) return;
   const Axes axes = features(options);
-  for (int i = 0; i < axes.count(); ++i) {
-    const int rank = x.shape().rank();
-    const bool there = axes[i] >= -rank && axes[i] < rank;
-    if (!there || x.shape()[axes[i]] != options.normalized_shape[i])
-      fail<ShapeError>(options.where, name,
-                       fmt::format("normalized_shape is {}, x {} must have it along the axes {}",
-                                   to_string(options.normalized_shape), to_string(x.shape()), to_string(axes)));
-  }
+  const int rank = x.shape().rank();
+  if (!detail::fault_of(axes, rank) &&
+      detail::sizes_of(x.shape(), detail::rising(axes, rank)) == options.normalized_shape)
+    return;
+  fail<ShapeError>(options.where, name,
+                   fmt::format("normalized_shape is {}, x {} must have it along the axes {}",
+                               to_string(options.normalized_shape), to_string(x.shape()), to_string(axes)));
 }
 
 // What the op is told in this call.

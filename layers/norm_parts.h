@@ -75,7 +75,7 @@ void check_rank(std::string_view layer, int rank, int low, int high, const Shape
 // As rising_axes, for an x of which only the rank is known, and in the words of the sources.
 Axes canonical(std::string_view layer, std::string_view option, const Axes& axes, int rank, const Location& where);
 
-// The sizes of axes of x [N, in], in its order; `given` has what the user said, nothing or a size for each axis.
+// The sizes of axes of x [N, in], in x's order; `given` has what the user said, nothing or a size for each axis.
 // ShapeError where they are not known, or the batch is among them.
 Shape sizes_of(std::string_view layer, std::string_view option, const Shape& given, const Axes& axes, const Builder& b,
                const Flow& in, const Location& where);

@@ -29,8 +29,8 @@ Tensor channel_stats(const kernels::ChannelNormDims& dims, const Var& x) {
 }
 
 bool pools_too(const Var& x, const Axes& features, const PoolWindows& windows) {
-  if (windows.axes == 0 || !x.options().fuse || x.shape().rank() != windows.axes + 2 || x.shape().size() == 0 ||
-      features != last_axes(x.shape().rank(), 1))
+  if (windows.axes < 1 || windows.axes > 3 || !x.options().fuse || x.shape().rank() != windows.axes + 2 ||
+      x.shape().size() == 0 || features != last_axes(x.shape().rank(), 1))
     return false;
   constexpr auto kMost = static_cast<std::int64_t>(kernels::NormWindows::kMostTaps);
   std::int64_t taps = 1;

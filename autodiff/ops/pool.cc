@@ -188,6 +188,7 @@ Var max_pool(const Var& x, const PoolWindows& w) {
   if (w.axes == 1) return max_pool1d(x, {.kernel = w.kernel[2], .where = w.where});
   if (w.axes == 2) return max_pool2d(x, {.kernel = {w.kernel[1], w.kernel[2]}, .where = w.where});
   if (w.axes == 3) return max_pool3d(x, {.kernel = {w.kernel[0], w.kernel[1], w.kernel[2]}, .where = w.where});
+  if (w.axes != 0) fail<ArgumentError>(w.where, "max_pool", fmt::format("windows have {} axes, not 0 to 3", w.axes));
   return x;
 }
 

@@ -24,6 +24,8 @@ TEST_CASE("axes: rising, others, the last, orders and sizes") {
 
 TEST_CASE("axes: those that do not exist or are named twice") {
   CHECK(!fault_of({0, -1}, 2));
+  REQUIRE_THROWS_WITH((Axes{4, 5}[2]), contains("there is no axis 2 among {4, 5}"));
+  REQUIRE_THROWS_AS((Axes{4, 5}[-1]), ShapeError);
   CHECK((fault_of({0, 2, 0}, 2)->axis == 2 && !fault_of({0, 2, 0}, 2)->twice));
   CHECK((fault_of({1, 0, -1}, 2)->axis == -1 && fault_of({1, 0, -1}, 2)->twice));
   const Location where;

@@ -4,6 +4,7 @@
 #include <functional>
 
 #include "autodiff/ops/elementwise.h"
+#include "autodiff/ops/norm.h"
 #include "kernels/error.h"
 #include "tests/catch.h"
 #include "tests/support/ops.h"
@@ -200,6 +201,10 @@ TEST_CASE("pooling: errors name the op, the rule and the numbers") {
   REQUIRE_THROWS_WITH(max_pool2d(line, {.kernel = 2}),
                       contains("pool_test.cc:") && contains("max_pool2d: x must be [N, H, W, C]; it is [2, 5, 3]"));
   REQUIRE_THROWS_AS(max_pool2d(x, {}), ArgumentError);
+  PoolWindows four = Sizes<2>{2};
+  four.axes = 4;
+  REQUIRE_THROWS_WITH(max_pool(x, four), contains("pool_test.cc:") && contains("max_pool: windows have 4 axes"));
+  REQUIRE_THROWS_AS(batch_norm(x, {}, {}, {.pool = four}), ArgumentError);
   REQUIRE_THROWS_WITH(max_pool2d(x, {}), contains("max_pool2d: kernel must be in [1, 2147483647]; it is [0, 0]"));
   REQUIRE_THROWS_WITH(avg_pool2d(x, {.kernel = 2, .stride = -1}), contains("avg_pool2d: stride must be in"));
   REQUIRE_THROWS_WITH(max_pool2d(x, {.kernel = 2, .dilation = 0}), contains("max_pool2d: dilation must be in"));

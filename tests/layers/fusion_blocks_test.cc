@@ -3,6 +3,8 @@
 
 #include "kernels/error.h"
 #include "layers/activation.h"
+#include "layers/batch_norm.h"
+#include "layers/layer_norm.h"
 #include "layers/linear.h"
 #include "layers/pool.h"
 #include "layers/reshape.h"
@@ -101,12 +103,36 @@ TEST_CASE("Fusion: blocks with named members run in the same passes") {
 }
 
 TEST_CASE("Fusion: what is added has the shape of what it is added to") {
-  const Context context{{.threads = 1}};
+  Context context{{.threads = 1}};
   const Var x = context.input(context.zeros({2, 3})), one = context.input(context.zeros({2, 1}));
   REQUIRE_THROWS_AS(chain(x, Mode::eval, Identity{}, Add{one}), ShapeError);
   REQUIRE_THROWS_WITH(chain(x, Mode::eval, Identity{}, Add{one}),
                       contains("fusion_blocks_test.cc:") &&
                           contains("Add: the shortcut is [2, 1], it is added to [2, 3]; both must be equal"));
+  Conv2d conv{{.out = 3, .kernel = 1}};
+  build(context, conv, Shape{4, 4, 3});
+  REQUIRE_THROWS_WITH(conv(context.input(context.zeros({2, 4, 4, 3})), {.residual = one}),
+                      contains("fusion_blocks_test.cc:") && contains("it is added to [2, 4, 4, 3]"));
+  BatchNorm1d norm{{.in_size = {4, 6}}};
+  build(context, norm);
+  for (const bool fuse : {true, false}) {
+    const Context other{{.threads = 1, .fuse = fuse}};
+    const Var sample = other.input(other.zeros({4, 6}));
+    for (const Shape& wrong : {Shape{6, 4}, Shape{1, 4, 6}, Shape{3}})
+      REQUIRE_THROWS_AS(chain(sample, Mode::eval, norm, Add{other.input(other.zeros(wrong))}), ShapeError);
+    CHECK(chain(sample, Mode::eval, norm, Add{sample}).shape() == sample.shape());
+  }
+}
+
+TEST_CASE("Fusion: what is added takes the type of what it is added to") {
+  for (const bool fuse : {true, false}) {
+    const Context context{{.threads = 1, .fuse = fuse}};
+    const Var x = context.input(context.normal({6, 4}, 0, 1, 1)), wide = context.input(x.value().to(DType::float64));
+    const LayerNorm norm{{.elementwise_affine = false}};
+    CHECK(chain(x, Mode::eval, norm, Add{wide}).dtype() == DType::float32);
+    CHECK(chain(wide, Mode::eval, norm, Add{x}).dtype() == DType::float64);
+    CHECK(chain(wide, Mode::eval, Identity{}, Add{x}).dtype() == DType::float64);
+  }
 }
 
 TEST_CASE("Fusion: options that are changed later decide") {

@@ -159,6 +159,29 @@ TEST_CASE("norm layers: x of the normalized shape, floating types, and axes that
   CHECK_THAT(refusal(context, LayerNorm{{.normalized_shape = {6}, .feature_axes = {1, 2}}}, in),
              contains("normalized_shape is [6], but the parameters are along the axes {1, 2}"));
   CHECK_THAT(refusal(context, LayerNorm{{.feature_axes = {1, 2}}}), contains("normalized_shape is not given"));
+  CHECK_THAT(refusal(context, LayerNorm{{.normalized_shape = {4, 6}, .feature_axes = {1, -1}}}),
+             contains("LayerNorm: the order of the axes {1, -1} depends on the input"));
+}
+
+TEST_CASE("norm layers: normalized_shape is in the order of x, whatever the order of the axes") {
+  Context context{{.threads = 1}};
+  const Var x = context.input(context.normal({2, 5, 10}, 0, 1, 1));
+  const Var expected = layer_norm(x, {}, {}, {.axes = 2});
+  for (const Axes& axes : {Axes{1, 2}, Axes{2, 1}, Axes{-1, -2}, Axes{-1, 1}}) {
+    const LayerNorm seen = built(context, LayerNorm{{.normalized_shape = {5, 10}, .reduction_axes = axes}}, {5, 10});
+    CHECK(seen.weight.shape() == Shape{5, 10});
+    CHECK(numbers(seen(x).value()) == numbers(expected.value()));
+    if (axes == Axes{-1, 1}) continue;
+    CHECK(built(context, RMSNorm{{.normalized_shape = {5, 10}, .reduction_axes = axes}})(x).shape() == x.shape());
+  }
+}
+
+TEST_CASE("norm layers: a rank that no input has is refused at the call, too, where nothing was built") {
+  Context context{{.threads = 1}};
+  const Var x = context.input(context.zeros({2, 3, 3, 4}));
+  REQUIRE_THROWS_WITH((BatchNorm2d{{.track_running_stats = false, .affine = false, .rank = 9}}(x, Mode::train)),
+                      contains("BatchNorm2d: expected 9D input (got 4D input): the input must be 9D"));
+  REQUIRE_THROWS_AS((GroupNorm{{.rank = 7, .weight = false, .bias = false}}(x)), ShapeError);
 }
 
 TEST_CASE("norm layers: y has the type that was asked for, and whole numbers count as floats") {
