@@ -22,7 +22,7 @@ void norm_apply(const Device&, const GeneralNormDims&, const NormApply<float>&);
 // skipped.
 void norm_products(const Device&, const GeneralNormDims&, const NormProducts<float>&);
 // dx = rstd (g - n / count (products[0] + h products[1])), and rstd g where an element does not count or n / count is
-// given as 0, as statistics are constants then; 0 where g is, if nothing counts.
+// given as 0, as statistics are constants then; 0 where g is 0 in an element that does not count, also beside NaN.
 void norm_gradient(const Device&, const GeneralNormDims&, const NormGradient<float>&);
 
 inline void norm_moments(const Device&, const GeneralNormDims& dims, std::span<const double> x,

@@ -100,7 +100,7 @@ void gradient_in_double(const Device& device, const ChannelNormDims& dims, const
     whole.dy = spread;
   }
   reference::sample_sums(dims, whole, sums);
-  if (!whole.dx.empty()) reference::sample_gradient(dims, whole, sums);
+  if (!whole.dx.empty()) reference::sample_gradient(dims, whole);
 }
 
 // What the sums of a backward pass run over: x, or of pooled norms the largest of each window, whose gradients are no

@@ -116,7 +116,7 @@ void RowGradient(const Row& row, std::size_t n, const float* HWY_RESTRICT x, con
     } else {
       const V h = hn::Mul(hn::Sub(Widened(x + row.at + j, lanes), mean), rstd);
       const V through = hn::MulAdd(h, slope, offset);
-      g = hn::Mul(hn::Sub(g, Selected(through, mask == nullptr ? nullptr : mask + row.at, j, lanes)), rstd);
+      g = Product(hn::Sub(g, Selected(through, mask == nullptr ? nullptr : mask + row.at, j, lanes)), rstd);
     }
     StoreNarrowed(g, dx + row.at + j, lanes);
   });
@@ -203,8 +203,8 @@ void norm_products(const Device& device, const GeneralNormDims& dims, const Norm
   parallel_for(device.pool, count, std::max<std::size_t>(1, kGrain / (groups.length * dims.n)),
                [&](std::size_t begin, std::size_t end) {
                  for (std::size_t group = begin; group < end; ++group) {
-                   float* const own = direct ? nullptr : sums + group * 2 * dims.n;
-                   if (summed && !direct) std::fill(own, own + 2 * dims.n, 0.0f);
+                   float* const own = direct || !summed ? nullptr : sums + group * 2 * dims.n;
+                   if (own != nullptr) std::fill(own, own + 2 * dims.n, 0.0f);
                    const auto to = [&](std::span<float> out, std::size_t place) {
                      return out.empty() ? nullptr : direct ? out.data() + group * dims.n : own + place * dims.n;
                    };

@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <cstddef>
+#include <optional>
 #include <span>
 
 #include "kernels/reference/norm_rows.h"
@@ -119,10 +120,11 @@ void normalize_sample(const ChannelNormDims& d, const ChannelNormForward<T>& s) 
 }
 
 // What comes to the norm of one sample from dy: through the ReLU where there is one, by the sign of y, or by that of
-// the norm itself where y is empty. Calls body(i, channel, gradient, h).
+// the norm itself where y is empty. Calls body(i, channel, gradient, h) for the channels from `begin` on.
 template <class T, class Body>
-void for_gradients(const ChannelNormDims& d, const ChannelNormBackward<T>& s, const Body& body) {
-  for (std::size_t c = 0; c < d.channels; ++c) {
+void for_gradients(const ChannelNormDims& d, const ChannelNormBackward<T>& s, std::size_t begin, std::size_t end,
+                   const Body& body) {
+  for (std::size_t c = begin; c < end; ++c) {
     const ChannelFactors<T> factors(d, s.weight, s.bias, s.stats.data(), c);
     for (std::size_t i = c; i < d.sample(); i += d.channels) {
       const double h = factors.h(s.x[i]);
@@ -136,28 +138,35 @@ void for_gradients(const ChannelNormDims& d, const ChannelNormBackward<T>& s, co
 template <class T>
 void sample_sums(const ChannelNormDims& d, const ChannelNormBackward<T>& s, double* sums) {
   for (std::size_t i = 0; i < 2 * d.channels; ++i) sums[i] = 0;
-  for_gradients(d, s, [&](std::size_t i, std::size_t c, double g, double h) {
+  for_gradients(d, s, 0, d.channels, [&](std::size_t i, std::size_t c, double g, double h) {
     sums[c] += g * h;
     sums[d.channels + c] += g;
     if (!s.dresidual.empty()) s.dresidual[i] = static_cast<T>(g);
   });
 }
 
-// dx of one sample, from its sums.
+// dx of one sample. The mean of the gradients is that of their differences from the first: a constant one leaves
+// nothing.
 template <class T>
-void sample_gradient(const ChannelNormDims& d, const ChannelNormBackward<T>& s, const double* sums) {
+void sample_gradient(const ChannelNormDims& d, const ChannelNormBackward<T>& s) {
   const std::size_t size = d.group_size();
   const double count = static_cast<double>(d.positions * size);
-  const auto w = [&](std::size_t c) { return s.weight.empty() ? 1 : static_cast<double>(s.weight[c]); };
-  const auto mean_of = [&](const double* of, std::size_t c) {
-    double sum = 0;
-    for (std::size_t k = c / size * size; k < c / size * size + size && !d.frozen; ++k) sum += w(k) * of[k];
-    return sum / count;
-  };
-  for_gradients(d, s, [&](std::size_t i, std::size_t c, double g, double h) {
-    const double rstd = 1 / std::sqrt(s.stats[2 * (c / size) + 1] + d.epsilon);
-    s.dx[i] = static_cast<T>(rstd * (g * w(c) - mean_of(sums + d.channels, c) - h * mean_of(sums, c)));
-  });
+  const auto weight = [&](std::size_t c) { return s.weight.empty() ? 1 : static_cast<double>(s.weight[c]); };
+  for (std::size_t begin = 0; begin < d.channels; begin += size) {
+    std::optional<double> first;
+    double differences = 0, slopes = 0;
+    for_gradients(d, s, begin, begin + size, [&](std::size_t, std::size_t c, double g, double h) {
+      const double weighted = g * weight(c);
+      if (!first) first = weighted;
+      differences += weighted - *first;
+      slopes += weighted * h;
+    });
+    const double mean = d.frozen ? 0 : first.value_or(0) + differences / count, slope = d.frozen ? 0 : slopes / count;
+    const double rstd = 1 / std::sqrt(s.stats[2 * (begin / size) + 1] + d.epsilon);
+    for_gradients(d, s, begin, begin + size, [&](std::size_t i, std::size_t c, double g, double h) {
+      s.dx[i] = static_cast<T>(rstd * (g * weight(c) - mean - h * slope));
+    });
+  }
 }
 
 // See kernels/norm_channels.h; these do not pool.
@@ -180,7 +189,7 @@ void channel_norm_backward(const ChannelNormDims& d, const ChannelNormBackward<T
   for (std::size_t n = 0; n < d.batch && d.sample() > 0; ++n) {
     const ChannelNormBackward<T> own = a.sample(d.batch, n);
     sample_sums(d, own, sums.data());
-    if (!a.dx.empty()) sample_gradient(d, own, sums.data());
+    if (!a.dx.empty()) sample_gradient(d, own);
     for (std::size_t c = 0; c < d.channels; ++c) {
       if (!a.dweight.empty()) a.dweight[c] += static_cast<T>(sums[c]);
       if (!a.dbias.empty()) a.dbias[c] += static_cast<T>(sums[d.channels + c]);

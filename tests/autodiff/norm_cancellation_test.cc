@@ -142,12 +142,14 @@ TEST_CASE("norms: a set of equal numbers gives exactly the bias, and a constant 
         NormProblem problem = draw(c);
         std::ranges::fill(problem.weight, 1.25f);
         Context& context = contexts[draws % contexts.size()];
-        const NormResults found = run(context, c, problem, DType::float32);
-        INFO(target_name(context.target()) << ": " << describe(c));
-        for (std::size_t j = 0; j < found.y.size(); ++j) {
-          const double bias = problem.bias[problem.affine[j]];
-          REQUIRE(found.y[j] == (c.relu ? std::max(bias, 0.0) : bias));
-          if (!c.relu) REQUIRE(found.dx[j] == 0);
+        for (DType dtype : {DType::float32, DType::float64}) {
+          const NormResults found = run(context, c, problem, dtype);
+          INFO(target_name(context.target()) << ", " << dtype_name(dtype) << ": " << describe(c));
+          for (std::size_t j = 0; j < found.y.size(); ++j) {
+            const double bias = problem.bias[problem.affine[j]];
+            REQUIRE(found.y[j] == (c.relu ? std::max(bias, 0.0) : bias));
+            if (!c.relu) REQUIRE(found.dx[j] == 0);
+          }
         }
         count_case(context.target());
       }

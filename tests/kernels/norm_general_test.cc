@@ -195,6 +195,15 @@ TEST_CASE(
                                 .dx = dx});
         for (float v : dx) REQUIRE(std::isfinite(v));
         REQUIRE((dx[hidden] == 0 && dweight[hidden] == 0));
+        const double nan_stats[] = {kNan, kNan, stats[2]}, nan_products[] = {kNan, kNan};
+        kernels::norm_gradient(device, dims,
+                               {.x = std::as_const(run.x).span(),
+                                .mask = mask,
+                                .stats = nan_stats,
+                                .products = nan_products,
+                                .dy = zero_at_hidden,
+                                .dx = dx});
+        for (std::size_t i = 0; i < dims.n; ++i) REQUIRE((i == hidden ? dx[i] == 0 : std::isnan(dx[i])));
         count_case(device.target);
       }
   });
