@@ -72,6 +72,8 @@ def mutants_options(folder):
     for bad in ["0/3", "4/3", "x", "3"]:
         code, _, err = mutants(folder, "--list", "--part", bad)
         require(code == 2 and "is not a part like 1/4" in err, f"--part {bad}: {code} {err}")
+    code, out, err = mutants(folder, "--only", "typo")
+    require(code == 1 and out == "" and "no fault is called that" in err, f"--only of nothing: {code} {out} {err}")
     code, out, _ = mutants(folder, "--only", "code.txt: one", "--jobs", "1")
     require(code == 0 and out.splitlines()[-1] == "1 of 1 faults caught", f"--only: {code} {out}")
 
@@ -100,6 +102,7 @@ def build(folder):
     (folder / "tree").mkdir()
     (folder / "b/meson-logs").mkdir(parents=True)
     (folder / "b/tests").mkdir()
+    (folder / "b/build.ninja").touch()
     counter, path = tree.ROOT / "scripts/build", f"{folder / 'bin'}:{os.environ['PATH']}"
     (folder / "tree/code.txt").write_text("two")
     code, out, err = run([counter, folder / "b"], PATH=path)
@@ -108,6 +111,10 @@ def build(folder):
     code, out, err = run([counter, folder / "b"], PATH=path)
     require(code == 1 and "code.txt: error: none" in err, f"a build that fails: {code} {err!r}")
     require("error: none" in (folder / "b/meson-logs/build.log").read_text(), "the log lacks what the compiler said")
+
+
+    code, out, err = run([counter, folder / "nowhere"], PATH=path)
+    require(code == 1 and "is no build directory" in err and "Traceback" not in err, f"a build nowhere: {code} {err!r}")
 
 
 def usage():
