@@ -91,6 +91,7 @@ class WeightNorm : public detail::WeightWrapper<L> {
   }
   Flow build(Builder& b, const Flow& in) {
     const Flow out = this->build_layer(b, in, options.where);
+    // For the op's checks.
     weight_norm(b.context().input(this->layer.weight.value()), {},
                 {.epsilon = options.epsilon, .where = options.where});
     const Parameter& weight = this->layer.weight;

@@ -10,7 +10,7 @@ namespace tapestry {
 
 struct RMSpropOptions {
   double lr = 1e-2;
-  double alpha = 0.99;
+  double alpha = 0.99;  // weight of the old mean square, in [0, 1)
   double eps = 1e-8;
   double weight_decay = 0;
   double momentum = 0;
@@ -40,8 +40,8 @@ struct RMSpropMethod {
 };
 }  // namespace detail
 
-// torch.optim.RMSprop: v is a running mean of d^2, d = g + weight_decay w; q = d / (sqrt(v) + eps), and w -= lr q, with
-// momentum w -= lr b, b = momentum b + q. Centered, the square of a running mean of d is taken away from v.
+// torch.optim.RMSprop: v = alpha v + (1 - alpha) d^2, d = g + weight_decay w; q = d / (sqrt(v) + eps), and w -= lr q,
+// with momentum w -= lr b, b = momentum b + q. Centered, the square of a running mean of d is taken away from v.
 // Hinton, lecture 6e, 2012; Graves 2013. State: "square_avg", with momentum "momentum_buffer", centered "grad_avg".
 using RMSprop = Optimizer<detail::RMSpropMethod>;
 

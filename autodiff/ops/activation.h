@@ -1,5 +1,5 @@
-// Activations: pointwise, y has x's shape. Formulas and slopes at kinks are PyTorch's. NaN stays NaN; infinities and
-// very large numbers give the limit, forward and backward.
+// Activations: pointwise, y has x's shape. Formulas and slopes at kinks are PyTorch's. NaN stays NaN, forward;
+// infinities and very large numbers give the limit, forward and backward.
 #pragma once
 
 #include <initializer_list>

@@ -1,7 +1,7 @@
 // The formulas of the activations. value(x, options) is y; slope_times(dy, saved, options) is dx, where `saved` is y if
 // saves_output(options), else x.
-// Comparisons are written so that NaN falls through to arithmetic that keeps it. Where a factor vanishes long before
-// x ends, x is limited first, for 0 times infinity is NaN.
+// Comparisons of value() are written so that NaN falls through to arithmetic that keeps it; slopes at NaN are
+// PyTorch's. Where a factor vanishes long before x ends, x is limited first, for 0 times infinity is NaN.
 #pragma once
 
 #include "autodiff/pointwise/parts-inl.h"

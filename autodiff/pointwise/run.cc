@@ -73,7 +73,11 @@ void sum_terms(const Device& device, std::span<const T> terms, Repeated<T>& repe
 void check_option(const char* op, const Option& option, double value, const Location& where) {
   if (std::isnan(value) || (option.rule != Rule::number && std::isinf(value)) ||
       (option.rule == Rule::nonzero && value == 0))
-    fail<ArgumentError>(where, op, fmt::format("{} is {}", option.name, value));
+    fail<ArgumentError>(where, op,
+                        fmt::format("{} is {}; it must be {}", option.name, value,
+                                    option.rule == Rule::number   ? "a number"
+                                    : option.rule == Rule::finite ? "finite"
+                                                                  : "finite and not 0"));
 }
 
 }  // namespace

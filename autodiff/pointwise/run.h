@@ -37,8 +37,8 @@ void prelu_backward(const kernels::Device& device, std::span<const float> x, std
 void prelu_backward(const kernels::Device& device, std::span<const double> x, std::span<const double> w,
                     std::span<const double> dy, std::span<double> dx, std::span<double> dw);
 
-// The op on the tape. `values`: its options, in the order of the
-// signature. ArgumentError for one that breaks its rule, and unless x holds float32 or float64.
+// The op on the tape. `values`: its options, in the order of the signature. ArgumentError for one that breaks its rule,
+// and unless x holds float32 or float64.
 Var apply(Op op, std::initializer_list<double> values, const Var& x, const CallOptions& options);
 // ArgumentError unless x holds float32 or float64.
 void check_floating(const char* name, const Var& x, const Location& where);

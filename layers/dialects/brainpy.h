@@ -38,7 +38,7 @@ namespace layers {
 
 struct BatchNormOptions {
   std::int64_t num_features = 0;
-  Axes axis = {};  // nothing: all but the last, which is all that fits
+  Axes axis = {};  // nothing: all but the last; the layer takes no others
   double epsilon = 1e-5;
   double momentum = 0.99;  // the weight of the old value
   bool affine = true;

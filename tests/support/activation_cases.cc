@@ -73,7 +73,7 @@ std::vector<PointwiseCase> activation_cases() {
        .low = -30,
        .kinks = {0},
        .points = {{-INFINITY, -1, 0}, {0, 0, 1}, {INFINITY, INFINITY, 1}},
-       .refused = {{[](const Var& x) { return elu(x, {.alpha = INFINITY}); }, "elu: alpha is inf"}}},
+       .refused = {{[](const Var& x) { return elu(x, {.alpha = INFINITY}); }, "elu: alpha is inf; it must be finite"}}},
       {.op = op_of<pointwise::Elu>(),
        .f = [](const Var& x) { return elu(x, {.alpha = 0.7}); },
        .formula = [](Wide x) { return elu_of(x, 0.7); },
