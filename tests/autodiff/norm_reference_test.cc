@@ -1,5 +1,5 @@
-// The vectors that tests/golden/make_norm_reference.py writes, in float64 from formulas of its own: the oracle meets them,
-// and so do the ops.
+// The vectors that tests/golden/make_norm_reference.py writes, in float64 from formulas of its own: the oracle meets
+// them, and so do the ops.
 #include <map>
 #include <set>
 

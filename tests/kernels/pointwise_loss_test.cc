@@ -46,7 +46,7 @@ void check(const kernels::Device& device, const LossCase& c, std::size_t size, b
     size_of_terms += std::abs(loss);
   }
   REQUIRE(std::abs(found - sum) <= 2e-7 * size_of_terms);
-  REQUIRE(forward({}) == found);
+  REQUIRE(std::abs(forward({}) - sum) <= 2e-7 * size_of_terms);
   for (bool each : {true, false}) {
     kernels::pointwise_loss_backward(device, dims,
                                      {.x = wide_x,

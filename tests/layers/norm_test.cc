@@ -168,9 +168,10 @@ TEST_CASE("norm layers: normalized_shape is in the order of x, whatever the orde
   const Var x = context.input(context.normal({2, 5, 10}, 0, 1, 1));
   const Var expected = layer_norm(x, {}, {}, {.axes = 2});
   for (const Axes& axes : {Axes{1, 2}, Axes{2, 1}, Axes{-1, -2}, Axes{-1, 1}}) {
-    const LayerNorm seen = built(context, LayerNorm{{.normalized_shape = {5, 10}, .reduction_axes = axes}}, {5, 10});
+    const LayerNorm seen =
+        built(context, LayerNorm{{.normalized_shape = {5, 10}, .reduction_axes = axes}}, Shape{5, 10});
     CHECK(seen.weight.shape() == Shape{5, 10});
-    CHECK(numbers(seen(x).value()) == numbers(expected.value()));
+    CHECK(test::numbers(seen(x).value()) == test::numbers(expected.value()));
     if (axes == Axes{-1, 1}) continue;
     CHECK(built(context, RMSNorm{{.normalized_shape = {5, 10}, .reduction_axes = axes}})(x).shape() == x.shape());
   }
@@ -179,7 +180,7 @@ TEST_CASE("norm layers: normalized_shape is in the order of x, whatever the orde
 TEST_CASE("norm layers: a rank that no input has is refused at the call, too, where nothing was built") {
   Context context{{.threads = 1}};
   const Var x = context.input(context.zeros({2, 3, 3, 4}));
-  REQUIRE_THROWS_WITH((BatchNorm2d{{.track_running_stats = false, .affine = false, .rank = 9}}(x, Mode::train)),
+  REQUIRE_THROWS_WITH((BatchNorm2d{{.rank = 9, .track_running_stats = false, .affine = false}}(x, Mode::train)),
                       contains("BatchNorm2d: expected 9D input (got 4D input): the input must be 9D"));
   REQUIRE_THROWS_AS((GroupNorm{{.rank = 7, .weight = false, .bias = false}}(x)), ShapeError);
 }
