@@ -1,7 +1,8 @@
-// What the tape itself costs: an op on one element, recorded and not, and its way back.
+// What the tape itself costs: an op on one element, recorded and not, within a layer, and its way back.
 #include "autodiff/record.h"
 #include "autodiff/tape.h"
 #include "bench/support.h"
+#include "layers/sequential.h"
 
 namespace {
 
@@ -36,6 +37,25 @@ void recorded(benchmark::State& state) {
   state.SetItemsProcessed(state.iterations() * kOps);
 }
 
+// A layer that computes any tail, so that each of its neighbours is asked what it would hand over.
+struct PassOn {
+  Part part() const { return Part::first(Part::Stage::channel_norm, Activation::none); }
+  Var operator()(const Var& x, const Tail& = {}) const { return pass_on(x); }
+};
+
+// The same ops, each in a layer of a model.
+void recorded_in_layers(benchmark::State& state) {
+  Context context = bench::make_context();
+  Sequential model;
+  for (int i = 0; i < kOps; ++i) model.append(PassOn{});
+  model.build(context);
+  for (auto _ : state) {
+    Tape tape{context};
+    benchmark::DoNotOptimize(model(tape.variable(context.zeros({1})), Mode::train));
+  }
+  state.SetItemsProcessed(state.iterations() * kOps);
+}
+
 void recorded_and_backward(benchmark::State& state) {
   Context context = bench::make_context();
   for (auto _ : state) {
@@ -49,6 +69,7 @@ void recorded_and_backward(benchmark::State& state) {
 
 BENCHMARK(evaluated);
 BENCHMARK(recorded);
+BENCHMARK(recorded_in_layers);
 BENCHMARK(recorded_and_backward);
 
 }  // namespace
