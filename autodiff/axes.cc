@@ -60,13 +60,11 @@ int checked_axis(std::string_view op, const Shape& shape, int axis, const Locati
 }
 
 Axes checked_axes(std::string_view op, const Shape& shape, const Axes& axes, const Location& where) {
+  const auto fault = fault_of(axes, shape.rank());
+  if (fault && fault->twice)
+    fail<ShapeError>(where, op, fmt::format("axis {} is named twice; x is {}", fault->axis, to_string(shape)));
   Axes checked;
-  for (int axis : axes) {
-    const int positive = checked_axis(op, shape, axis, where);
-    if (checked.contains(positive))
-      fail<ShapeError>(where, op, fmt::format("axis {} is named twice; x is {}", axis, to_string(shape)));
-    checked.add(positive);
-  }
+  for (int axis : axes) checked.add(checked_axis(op, shape, axis, where));
   return checked;
 }
 

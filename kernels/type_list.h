@@ -27,6 +27,7 @@ constexpr bool visit_type(TypeList<T...>, std::size_t index, const Body& body) {
   return ((i++ == index && (body(T{}), true)) || ...);
 }
 
+// One list of three, in their order.
 template <class... A, class... B, class... C>
 constexpr TypeList<A..., B..., C...> joined(TypeList<A...>, TypeList<B...>, TypeList<C...>) {
   return {};

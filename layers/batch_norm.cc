@@ -59,7 +59,7 @@ Flow BatchNorm::build(Builder& b, const Flow& in) {
   return in;
 }
 
-Cost BatchNorm::cost(const Shape&, const Shape& out) const { return norm_cost(*this, out, kCenteredNorm); }
+Cost BatchNorm::cost(const Shape&, const Shape& out) const { return layer_cost(*this, out, kCenteredNorm); }
 
 void BatchNorm::check_input(const Var& x) const {
   const Shape& shape = x.shape();
@@ -75,7 +75,7 @@ void BatchNorm::check_input(const Var& x) const {
 }
 
 Var BatchNorm::operator()(const Var& x, Mode mode, const Tensor& mask, const Tail& tail) const {
-  return with_tail(part(), tail, [&](Tail taken) {
+  return hand_tail(part(), tail, [&](Tail taken) {
     const Shape& sample = options.in_size;
     if (sample.rank() == 0 || x.shape() != sample) return normalize(x, mode, mask, taken);
     const Location& where = options.where;

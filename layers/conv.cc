@@ -106,7 +106,7 @@ Var Conv<Axes>::weight_on(const Var& x) const {
 template <int Axes>
 Var Conv<Axes>::with_weight(const Var& x, const Var& weight, const Tail& tail) const {
   if (options.bias) require_built(bias, kConv[Axes], options.where);
-  return with_tail(part(), tail, [&](const Tail& taken) {
+  return hand_tail(part(), tail, [&](const Tail& taken) {
     const auto call = [&](auto op) {
       return op(x, weight, options.bias ? bias.on(x) : Var{},
                 {.stride = options.stride,

@@ -88,7 +88,7 @@ namespace detail {
 
 // What of the tail the part takes goes to call(taken), the rest follows it.
 template <class Call>
-Var with_tail(Part part, Tail tail, const Call& call) {
+Var hand_tail(Part part, Tail tail, const Call& call) {
   Tail taken;
   part.take(tail, taken);
   return finish(call(taken), tail);

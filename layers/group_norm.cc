@@ -69,7 +69,7 @@ Flow GroupNorm::build(Builder& b, const Flow& in) {
 }
 
 Cost GroupNorm::cost(const Shape&, const Shape& out) const {
-  return detail::norm_cost(*this, out, detail::kCenteredNorm);
+  return detail::layer_cost(*this, out, detail::kCenteredNorm);
 }
 
 Var GroupNorm::operator()(const Var& x, const Tensor& mask, const Tail& tail) const {
@@ -77,7 +77,7 @@ Var GroupNorm::operator()(const Var& x, const Tensor& mask, const Tail& tail) co
     detail::check_rank("GroupNorm", x.shape().rank(), options.rank, options.rank, x.shape(), options.where);
   detail::check_channels("GroupNorm", "num_channels", options.num_channels, options.feature_axes, x.shape(),
                          options.where);
-  return detail::with_tail(part(), tail, [&](const Tail& taken) {
+  return detail::hand_tail(part(), tail, [&](const Tail& taken) {
     auto o = detail::common<GroupNormOptions>(options, mask, taken);
     o.num_groups = options.num_groups;
     o.group_size = options.group_size;

@@ -16,13 +16,13 @@ Flow InstanceNorm::build(Builder& b, const Flow& in) {
 }
 
 Cost InstanceNorm::cost(const Shape&, const Shape& out) const {
-  return detail::norm_cost(*this, out, detail::kCenteredNorm);
+  return detail::layer_cost(*this, out, detail::kCenteredNorm);
 }
 
 Var InstanceNorm::operator()(const Var& x, const Tensor& mask, const Tail& tail) const {
   if (rank_ > 0) detail::check_rank(name_, x.shape().rank(), rank_, rank_, x.shape(), options.where);
   detail::check_channels(name_, "num_features", options.num_features, options.feature_axes, x.shape(), options.where);
-  return detail::with_tail(part(), tail, [&](const Tail& taken) {
+  return detail::hand_tail(part(), tail, [&](const Tail& taken) {
     auto o = detail::common<InstanceNormOptions>(options, mask, taken);
     o.feature_axes = options.feature_axes;
     o.pool = taken.pool;

@@ -28,7 +28,7 @@ Flow build_rows(const char* name, L& layer, Builder& b, const Flow& in) {
   detail::check_numbers(name, o.epsilon, o.dtype, o.where);
   if (trailing(o) < 1 || trailing(o) > Shape::kMaxRank)
     fail<ArgumentError>(o.where, name, fmt::format("axes is {}, it must be from 1 to 6", trailing(o)));
-  const Shape shape = detail::sizes_of(name, "normalized_shape", o.normalized_shape, features(o), b, in, o.where);
+  const Shape shape = detail::feature_sizes(name, "normalized_shape", o.normalized_shape, features(o), b, in, o.where);
   if (in.shape) detail::canonical(name, "reduction_axes", o.reduction_axes, in.shape->rank() + 1, o.where);
   detail::build_affine(layer, b, in, shape);
   return in;
@@ -63,12 +63,12 @@ To row_options(const Options& options, const Tensor& mask, const Tail& taken) {
 Flow LayerNorm::build(Builder& b, const Flow& in) { return build_rows("LayerNorm", *this, b, in); }
 
 Cost LayerNorm::cost(const Shape&, const Shape& out) const {
-  return detail::norm_cost(*this, out, detail::kCenteredNorm);
+  return detail::layer_cost(*this, out, detail::kCenteredNorm);
 }
 
 Var LayerNorm::operator()(const Var& x, const Tensor& mask, const Tail& tail) const {
   check_sizes("LayerNorm", options, x);
-  return detail::with_tail(part(), tail, [&](const Tail& taken) {
+  return detail::hand_tail(part(), tail, [&](const Tail& taken) {
     return layer_norm(x, detail::affine_on(weight, has_weight(), x, "LayerNorm", options.where),
                       detail::affine_on(bias, has_bias(), x, "LayerNorm", options.where),
                       row_options<LayerNormOptions>(options, mask, taken));
@@ -78,12 +78,12 @@ Var LayerNorm::operator()(const Var& x, const Tensor& mask, const Tail& tail) co
 Flow RMSNorm::build(Builder& b, const Flow& in) { return build_rows("RMSNorm", *this, b, in); }
 
 Cost RMSNorm::cost(const Shape&, const Shape& out) const {
-  return detail::norm_cost(*this, out, detail::kUncenteredNorm);
+  return detail::layer_cost(*this, out, detail::kUncenteredNorm);
 }
 
 Var RMSNorm::operator()(const Var& x, const Tensor& mask, const Tail& tail) const {
   check_sizes("RMSNorm", options, x);
-  return detail::with_tail(part(), tail, [&](const Tail& taken) {
+  return detail::hand_tail(part(), tail, [&](const Tail& taken) {
     return rms_norm(x, detail::affine_on(weight, has_weight(), x, "RMSNorm", options.where),
                     row_options<RmsNormOptions>(options, mask, taken));
   });

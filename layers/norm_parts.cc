@@ -90,8 +90,8 @@ Axes rising_unseen(std::string_view layer, const Axes& axes, const Location& whe
 
 }  // namespace
 
-Shape sizes_of(std::string_view layer, std::string_view option, const Shape& given, const Axes& axes, const Builder& b,
-               const Flow& in, const Location& where) {
+Shape feature_sizes(std::string_view layer, std::string_view option, const Shape& given, const Axes& axes,
+                    const Builder& b, const Flow& in, const Location& where) {
   if (given.rank() > 0 && given.rank() != axes.count())
     fail<ShapeError>(
         where, layer,
@@ -116,7 +116,7 @@ Shape channel_sizes(std::string_view layer, std::string_view option, std::int64_
                      fmt::format("the sizes of the feature axes {} are not known: say the shape of the input, as in "
                                  "Input{{28, 28, 1}} >> ...",
                                  to_string(axes)));
-  const Shape sizes = sizes_of(layer, option, axes.count() == 1 ? Shape{given} : Shape{}, axes, b, in, where);
+  const Shape sizes = feature_sizes(layer, option, axes.count() == 1 ? Shape{given} : Shape{}, axes, b, in, where);
   if (given > 0 && sizes.size() != given)
     fail<ShapeError>(
         where, layer,

@@ -57,7 +57,7 @@ inline constexpr int kCenteredNorm = 6, kUncenteredNorm = 3;
 
 // `operations` for each element, and one for weight and bias each.
 template <class L>
-Cost norm_cost(const L& layer, const Shape& out, int operations) {
+Cost layer_cost(const L& layer, const Shape& out, int operations) {
   if (layer.has_weight()) ++operations;
   if constexpr (requires { layer.has_bias(); }) operations += layer.has_bias() ? 1 : 0;
   const auto elements = static_cast<double>(out.size());
@@ -77,8 +77,8 @@ Axes canonical(std::string_view layer, std::string_view option, const Axes& axes
 
 // The sizes of axes of x [N, in], in x's order; `given` has what the user said, nothing or a size for each axis.
 // ShapeError where they are not known, or the batch is among them.
-Shape sizes_of(std::string_view layer, std::string_view option, const Shape& given, const Axes& axes, const Builder& b,
-               const Flow& in, const Location& where);
+Shape feature_sizes(std::string_view layer, std::string_view option, const Shape& given, const Axes& axes,
+                    const Builder& b, const Flow& in, const Location& where);
 // The same where the user says one number: of elements along all of `axes`; 0: nothing.
 Shape channel_sizes(std::string_view layer, std::string_view option, std::int64_t given, const Axes& axes,
                     const Builder& b, const Flow& in, const Location& where);

@@ -112,6 +112,54 @@ ChannelNormDims summed_dims(ChannelNormDims dims, const NormPool<float>& pool) {
   return dims;
 }
 
+// Leaves the sums of g h and of g over one sample in task.sums(), and writes its gradients.
+void backward_of_sample(const NormWork& work, const ChannelNormDims& dims, const ChannelNormBackward<float>& own,
+                        const NormWork::Task& task, bool stream) {
+  const Device& device = work.device;
+  double* const sums = task.sums();
+  if (!all_fit(dims, own.stats)) return gradient_in_double(device, dims, own, sums);
+  set_forward_factors(work, task, own);
+  const NormColumns columns = task.columns(set_shifts(device.target, work.dims, own.dy.data(), task.factor(5)));
+  task.repeat(5, 1);
+  const NormMask mask = mask_of(dims.relu, own.y);
+  const auto piece = [&, of_sums = own.pool.windows == nullptr ? own.x.data() : own.pool.largest.data()](
+                         std::size_t begin, std::size_t size) {
+    return NormPiece{.x = of_sums + begin,
+                     .y = piece_of(own.y, begin),
+                     .dy = own.dy.data() + begin,
+                     .out = piece_of(own.dx, begin),
+                     .dresidual = piece_of(own.dresidual, begin),
+                     .size = size,
+                     .stream = stream};
+  };
+  task.for_pieces([&](std::size_t begin, std::size_t size, const NormSums& to) {
+    column_products(device.target, piece(begin, size), mask, columns, to);
+  });
+  task.merge();
+  backward_factors(device.target, dims, or_null(own.weight), sums, task.factors(), task.scratch());
+  task.repeat(3, 2);
+  if (own.dx.empty()) return;
+  if (own.pool.windows != nullptr)
+    return for_windows(device, dims, task, *own.pool.windows, stream, [&](const NormWindowRows& rows) {
+      gradient_windows(device.target, rows, own.x.data(), {nullptr, own.pool.largest.data(), own.pool.taps.data()},
+                       own.dy.data(), columns, own.dx.data());
+    });
+  task.for_pieces_back([&](std::size_t begin, std::size_t size, const NormSums&) {
+    NormPiece masked = piece(begin, size);
+    if (masked.dresidual != nullptr) masked.dy = masked.dresidual;
+    gradient_columns(device.target, masked, own.dresidual.empty() ? mask : NormMask::none, columns);
+  });
+}
+
+// Adds the numbers from `first` on of each row of totals [tasks, sums], in the order of the tasks.
+void add_totals(std::span<const double> totals, std::size_t sums, std::size_t first, std::span<float> out) {
+  for (std::size_t c = 0; c < out.size(); ++c) {
+    double sum = 0;
+    for (std::size_t row = 0; row < totals.size(); row += sums) sum += totals[row + first + c];
+    out[c] = static_cast<float>(static_cast<double>(out[c]) + sum);
+  }
+}
+
 }  // namespace
 
 void channel_norm_forward(const Device& device, const ChannelNormDims& dims, const ChannelNormForward<float>& a) {
@@ -143,63 +191,17 @@ void channel_norm_backward(const Device& device, const ChannelNormDims& dims, co
   if (a.x.empty()) return;
   const ChannelNormDims summed = summed_dims(dims, a.pool);
   const NormWork work(device, summed);
-  const std::size_t channels = dims.channels;
-  const Block block = device.arena.allocate(work.tasks() * 2 * channels * sizeof(double));
-  double* const totals = reinterpret_cast<double*>(block.data());  // of each task, over its samples
-  std::fill_n(totals, work.tasks() * 2 * channels, 0.0);
-  const NormMask mask = mask_of(dims.relu, a.y);
+  const std::size_t sums = 2 * dims.channels;
+  const Block block = device.arena.allocate(work.tasks() * sums * sizeof(double));
+  const std::span<double> totals(reinterpret_cast<double*>(block.data()), work.tasks() * sums);
+  std::ranges::fill(totals, 0.0);
   const bool stream = streams(work, a.pool, a.dx);
   work.for_samples([&](std::size_t n, const NormWork::Task& task) {
-    const ChannelNormBackward<float> own = a.sample(dims.batch, n);
-    double* const sums = task.sums();
-    const auto add_to_totals = [&] {
-      for (std::size_t i = 0; i < 2 * channels; ++i) totals[task.index() * 2 * channels + i] += sums[i];
-    };
-    if (!all_fit(dims, own.stats)) {
-      gradient_in_double(device, dims, own, sums);
-      return add_to_totals();
-    }
-    set_forward_factors(work, task, own);
-    const NormColumns columns = task.columns(set_shifts(device.target, summed, own.dy.data(), task.factor(5)));
-    task.repeat(5, 1);
-    const auto piece = [&, of_sums = own.pool.windows == nullptr ? own.x.data() : own.pool.largest.data()](
-                           std::size_t begin, std::size_t size) {
-      return NormPiece{.x = of_sums + begin,
-                       .y = piece_of(own.y, begin),
-                       .dy = own.dy.data() + begin,
-                       .out = piece_of(own.dx, begin),
-                       .dresidual = piece_of(own.dresidual, begin),
-                       .size = size,
-                       .stream = stream};
-    };
-    task.for_pieces([&](std::size_t begin, std::size_t size, const NormSums& to) {
-      column_products(device.target, piece(begin, size), mask, columns, to);
-    });
-    task.merge();
-    backward_factors(device.target, dims, or_null(own.weight), sums, task.factors(), task.scratch());
-    task.repeat(3, 2);
-    add_to_totals();
-    if (own.dx.empty()) return;
-    if (own.pool.windows != nullptr)
-      return for_windows(device, dims, task, *own.pool.windows, stream, [&](const NormWindowRows& rows) {
-        gradient_windows(device.target, rows, own.x.data(), {nullptr, own.pool.largest.data(), own.pool.taps.data()},
-                         own.dy.data(), columns, own.dx.data());
-      });
-    task.for_pieces_back([&](std::size_t begin, std::size_t size, const NormSums&) {
-      NormPiece masked = piece(begin, size);
-      if (masked.dresidual != nullptr) masked.dy = masked.dresidual;
-      gradient_columns(device.target, masked, own.dresidual.empty() ? mask : NormMask::none, columns);
-    });
+    backward_of_sample(work, dims, a.sample(dims.batch, n), task, stream);
+    for (std::size_t i = 0; i < sums; ++i) totals[task.index() * sums + i] += task.sums()[i];
   });
-  const auto add = [&](std::span<float> out, std::size_t first) {
-    for (std::size_t c = 0; c < out.size(); ++c) {
-      double sum = 0;
-      for (std::size_t i = 0; i < work.tasks(); ++i) sum += totals[i * 2 * channels + first + c];
-      out[c] = static_cast<float>(static_cast<double>(out[c]) + sum);
-    }
-  };
-  add(a.dweight, 0);
-  add(a.dbias, channels);
+  add_totals(totals, sums, 0, a.dweight);
+  add_totals(totals, sums, dims.channels, a.dbias);
 }
 
 }  // namespace tapestry::kernels

@@ -17,9 +17,10 @@ namespace tapestry::kernels::HWY_NAMESPACE {
 
 constexpr std::size_t kRowsAtOnce = 8;         // which share the factors of their columns
 inline constexpr std::size_t kFloatRows = 64;  // whose sums stay in float
-// Of few positions, roundings of the squares are seen in their mean: moments of fewer than the first are summed in
-// double, of fewer than the second in floats over kRowsAtOnce rows. All in long sums of floats, the variance would be
-// off by up to 7 roundings, and by up to 4.6 from the first number of positions on.
+// The fewer positions there are, the more the rounding of each square shows in the variance. Below kFewPositions the
+// moments are summed in double, below kSomePositions in floats over kRowsAtOnce rows, from there on over kFloatRows
+// rows. With kFloatRows throughout, the variance was seen to be off by up to 7 roundings below kFewPositions and 4.6
+// above.
 inline constexpr std::size_t kFewPositions = 64, kSomePositions = 768;
 
 using D = hn::ScalableTag<float>;
