@@ -75,7 +75,7 @@ void Builder::declare(detail::Cell& cell, const Shape& shape, DType dtype, const
 void Builder::parameter(Parameter& parameter, const Shape& shape, const Initializer& initializer,
                         const ParameterOptions& options) {
   const auto found = std::ranges::find(parameters_, parameter);
-  if (found == parameters_.end()) throw ArgumentError("build: a parameter is declared that visit() does not name");
+  if (found == parameters_.end()) fail_unnamed("a parameter");
   const auto number = static_cast<std::uint64_t>(found - parameters_.begin());
   parameter.cell()->layout = options.layout;
   parameter.cell()->flattened = options.flattened;
@@ -87,7 +87,7 @@ void Builder::parameter(Parameter& parameter, const Shape& shape, const Initiali
 void Builder::buffer(Buffer& buffer, const Shape& shape, const Initializer& initializer, DType dtype,
                      const Shape& flattened) {
   const auto found = std::ranges::find(buffers_, buffer);
-  if (found == buffers_.end()) throw ArgumentError("build: a buffer is declared that visit() does not name");
+  if (found == buffers_.end()) fail_unnamed("a buffer");
   constexpr std::uint64_t kBuffers = std::uint64_t{1} << 40;  // more than there can be parameters
   const auto number = kBuffers + static_cast<std::uint64_t>(found - buffers_.begin());
   buffer.cell()->flattened = flattened;
@@ -95,13 +95,19 @@ void Builder::buffer(Buffer& buffer, const Shape& shape, const Initializer& init
           [&] { return initialize(initializer, context_, shape, fans_of(shape), number, dtype); });
 }
 
+void Builder::fail_unnamed(std::string_view what) const {
+  throw ArgumentError(fmt::format("build: {} has {} that its visit() does not name", building_, what));
+}
+
 Flow Builder::nested(const detail::LayerRef& layer, const Flow& in) {
   const auto named = std::ranges::find_if(layers_, [&](const NamedLayer& known) { return known.layer.same(layer); });
-  if (named == layers_.end())
-    throw ArgumentError(fmt::format("build: a layer {} is built that visit() does not name", layer.type()));
+  if (named == layers_.end()) fail_unnamed(fmt::format("a layer {}", layer.type()));
   const std::size_t row = summary_.layers.size();
   summary_.layers.push_back({named->path, std::string(layer.type()), std::nullopt, 0, {}});
+  const std::string outer = std::exchange(
+      building_, named->path.empty() ? std::string(layer.type()) : fmt::format("{} {}", layer.type(), named->path));
   Flow out = layer.build(*this, in);
+  building_ = outer;
 
   LayerSummary& line = summary_.layers[row];
   line.output = out.shape;

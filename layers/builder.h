@@ -79,6 +79,7 @@ class Builder {
   Flow chain(const detail::LayerRef& layer, const Flow& in);
   void declare(detail::Cell& cell, const Shape& shape, DType dtype, const std::function<Tensor()>& first);
   void require_declared() const;
+  [[noreturn]] void fail_unnamed(std::string_view what) const;
 
   Context& context_;
   DType dtype_;
@@ -86,6 +87,7 @@ class Builder {
   ParameterList parameters_, buffers_;  // in visit order
   std::vector<detail::Cell*> fresh_;    // those that get their first numbers now
   Summary summary_;
+  std::string building_;  // the layer whose build() runs
 };
 
 // Builds any layer or struct with visit: gives it names, shapes and numbers, and lays its parameters into one block and

@@ -229,11 +229,14 @@ TEST_CASE("build: state that visit() and build() do not agree on is an error") {
   };
   Context context;
   Hidden hidden;
-  REQUIRE_THROWS_WITH(build(context, hidden, Shape{1}), contains("visit() does not name"));
+  REQUIRE_THROWS_WITH(build(context, hidden, Shape{1}), contains("has a parameter that its visit() does not name"));
+  Sequential around = Input{1} >> Identity{} >> Hidden{};
+  REQUIRE_THROWS_WITH(around.build(context), contains("Hidden 1 has a parameter that its visit() does not name"));
   Hidden undeclared{.show = true, .declare = false};
   REQUIRE_THROWS_WITH(build(context, undeclared, Shape{1}), contains("'weight' got no shape"));
   Hidden unknown_layer{.show = true};
-  REQUIRE_THROWS_WITH(build(context, unknown_layer, Shape{1}), contains("a layer Linear is built that visit()"));
+  REQUIRE_THROWS_WITH(build(context, unknown_layer, Shape{1}),
+                      contains("has a layer Linear that its visit() does not name"));
   CHECK(!unknown_layer.weight.built());  // though it was declared before the error
 
   struct Twice {
