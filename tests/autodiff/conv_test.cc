@@ -32,7 +32,7 @@ Shape weight_shape(const std::vector<std::int64_t>& kernel, std::int64_t inner, 
 template <int Axes>
 Sizes<Axes> sizes_of(const std::vector<std::int64_t>& values) {
   Sizes<Axes> sizes = 1;
-  std::copy(values.begin(), values.end(), sizes.values.begin());
+  std::copy_n(values.begin(), Axes, sizes.values.begin());
   return sizes;
 }
 
@@ -291,6 +291,6 @@ TEST_CASE("conv: one value in several places, constants, and no samples at all")
   const Var z = conv_transpose1d(y, w, {}, {.stride = 2});
   REQUIRE(z.shape() == Shape{0, 9, 2});
   const Gradients gradients = tape.backward(z, z.value().like());
-  for (const float value : gradients[w].span<float>()) REQUIRE(value == 0);
-  for (const float value : gradients[b].span<float>()) REQUIRE(value == 0);
+  for (const Tensor& gradient : {gradients[w], gradients[b]})
+    for (const float value : gradient.span<float>()) REQUIRE(value == 0);
 }

@@ -27,8 +27,8 @@ TEST_CASE("norms of an empty batch are empty, whatever the options") {
     const Gradients gradients =
         tape.backward(sum(group_norm(x, each, {}, {.num_groups = 2, .affine = AffineShape::per_position})) +
                       sum(batch_norm(x, weight, {})));
-    for (const Var& parameter : {weight, each})
-      for (float g : gradients[parameter].span<float>()) REQUIRE(g == 0);
+    for (const Tensor& gradient : {gradients[weight], gradients[each]})
+      for (float g : gradient.span<float>()) REQUIRE(g == 0);
   }
 }
 
