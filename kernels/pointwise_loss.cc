@@ -125,7 +125,7 @@ template <class D, class V>
 HWY_INLINE V PoissonConstant(D d, V t, LossOptions o) {
   if (o.b == 0) return hn::Zero(d);
   const V half = hn::Set(d, 0.5f), one = hn::Set(d, 1.0f), logarithm = hn::Log(d, hn::Max(t, one));
-  const V half_log_two_pi = hn::Set(d, 0.918938533f);
+  const V half_log_two_pi = hn::Set(d, 0.918938533f);  // log(2 pi) / 2
   return hn::IfThenElseZero(hn::Gt(t, one),
                             hn::MulAdd(t, hn::Sub(logarithm, one), hn::MulAdd(half, logarithm, half_log_two_pi)));
 }

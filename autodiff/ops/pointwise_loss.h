@@ -60,7 +60,9 @@ struct PoissonNllLossOptions {
   Location where = std::source_location::current();
 };
 
-// Negative log likelihood of counts under a Poisson distribution: exp(x) - t x for log_input, else x - t log(x + eps).
+// Negative log likelihood of counts t under a Poisson distribution (torch.nn.functional.poisson_nll_loss):
+// exp(x) - t x for log_input, else x - t log(x + eps), which is NaN where x + eps is negative. ArgumentError for an eps
+// that is negative or not finite.
 Var poisson_nll_loss(const Var& x, const Tensor& target, const PoissonNllLossOptions& options = {});
 
 }  // namespace tapestry

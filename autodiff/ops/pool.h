@@ -35,8 +35,7 @@ struct PoolWindows {
   Window::Axes kernel{1, 1, 1};
   Location where;
 };
-// max_pool1d to 3d with this kernel and nothing else; x itself for no windows. ArgumentError for
-// more axes than 3.
+// max_pool1d to 3d with this kernel and nothing else; x itself for no windows. ArgumentError unless axes is in [0, 3].
 Var max_pool(const Var& x, const PoolWindows& windows);
 
 template <int Axes>

@@ -120,7 +120,7 @@ void normalize_sample(const ChannelNormDims& d, const ChannelNormForward<T>& s) 
 }
 
 // What comes to the norm of one sample from dy: through the ReLU where there is one, by the sign of y, or by that of
-// the norm itself where y is empty. Calls body(i, channel, gradient, h) for the channels from `begin` on.
+// the norm itself where y is empty. Calls body(i, channel, gradient, h) for the channels [begin, end).
 template <class T, class Body>
 void for_gradients(const ChannelNormDims& d, const ChannelNormBackward<T>& s, std::size_t begin, std::size_t end,
                    const Body& body) {

@@ -132,7 +132,7 @@ struct PoissonNllLog {
   }
 };
 
-// x - t log(x + a), and poisson_constant. The slope 1 - t / (x + a) keeps its digits near x = t.
+// x - t log(x + a), and poisson_constant. The slope is 1 - t / (x + a), written so that it keeps its digits near x = t.
 struct PoissonNll {
   template <class T>
   static T value(T x, T t, const LossFactors<T>& f) {
