@@ -96,6 +96,18 @@ TEST_CASE("optimizers: a gradient that is not finite stops the step before anyth
   REQUIRE(std::isnan(model.weights()[0]));
 }
 
+TEST_CASE("optimizers: a NaN that no op wrote, in dy of the parameter itself, does not reach the weights") {
+  Context context{{.threads = 1}};
+  Parameter weight;
+  weight.set(context.full({2}, 1));
+  SGD optimizer{{weight}, {.lr = 0.1}};
+  Tape tape{context};
+  const Var w = weight.on(tape.input(context.zeros({1})));
+  REQUIRE_THROWS_AS(optimizer.step(tape.backward(w, context.full({2}, std::numeric_limits<double>::quiet_NaN()))),
+                    NumericError);
+  REQUIRE(std::as_const(weight.value()).span<float>()[1] == 1);
+}
+
 TEST_CASE("optimizers: queued buffers are committed with the step, and only then") {
   Pulled model;
   Buffer mean;
