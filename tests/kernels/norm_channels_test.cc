@@ -243,8 +243,15 @@ TEST_CASE("channel norm kernels: positions that sums start from may be unlike al
     const Philox philox(5, 1);
     for (std::size_t i = 0; i < test.x.span().size(); ++i)
       test.x[i] = static_cast<float>(1e4 + normal_pair(philox, i)[0]);
-    for (std::size_t i = 0; i < 8; ++i)
-      for (std::size_t c = 0; c < 3; ++c) test.x[(1250 + 2500 * i) * 3 + c] = 0;
+    for (std::size_t i = 0; i < 20000; i += 625)  // among them the 16 that the first centers are the means of
+      for (std::size_t c = 0; c < 3; ++c) test.x[i * 3 + c] = 0;
     test.check(device);
+    for (std::size_t c = 0; c < 3; ++c) {
+      double mean = 0, variance = 0;
+      for (std::size_t i = 0; i < 20000; ++i) mean += static_cast<double>(test.x[3 * i + c]) / 20000;
+      for (std::size_t i = 0; i < 20000; ++i)
+        variance += std::pow(static_cast<double>(test.x[3 * i + c]) - mean, 2) / 20000;
+      REQUIRE(test.stats[2 * c + 1] == Approx(variance).epsilon(0x1p-23));
+    }
   });
 }
