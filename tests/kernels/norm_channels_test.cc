@@ -221,6 +221,20 @@ TEST_CASE("channel norm kernels: a group of equal numbers gives exactly the bias
   });
 }
 
+TEST_CASE("channel norm kernels: in double, too, a constant gradient of equal numbers leaves nothing") {
+  const Context context{{.threads = 2}};
+  for (const std::size_t positions : {3u, 10u, 100u, 1023u}) {
+    const std::vector<double> x(positions * 4, 3e4), dy(x.size(), 0.1), weight(4, 1.1);  // no sum of 0.1 is exact
+    std::vector<double> y(x.size()), dx(x.size(), 9), stats(4);
+    const kernels::ChannelNormDims dims{
+        .batch = 1, .positions = positions, .channels = 4, .groups = 2, .epsilon = 1e-5};
+    kernels::channel_norm_forward(context.device(), dims, {.x = x, .weight = weight, .y = y, .stats = stats});
+    kernels::channel_norm_backward(context.device(), dims,
+                                   {.x = x, .weight = weight, .stats = stats, .dy = dy, .dx = dx});
+    REQUIRE(std::ranges::count(dx, 0.0) == static_cast<std::ptrdiff_t>(dx.size()));
+  }
+}
+
 TEST_CASE("channel norm kernels: a NaN or an infinity spoils its own group and no other") {
   for_each_target([](const kernels::Device& device) {
     for (float bad : {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()})
